@@ -1,0 +1,119 @@
+"""A mapping: which candidate values stand for which reference tap, and how their axes are brought to its shape."""
+
+from dataclasses import dataclass, field
+
+import einops
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.dump import Dump
+from probe.errors import ProbeError
+from probe.tap import Tap
+
+Numbers = NDArray[np.generic]
+Slice = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where candidate values come from."""
+
+    tap: Tap
+    columns: tuple[Slice, ...] | None = None
+    """Ranges of the last axis, in the reference's order; None takes all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How candidate axes become the reference's."""
+
+    pattern: str | None = None
+    """einops, candidate -> reference: "b t h d -> b h t d"; None where shapes are equal."""
+    unpadded: bool = False
+    """The candidate's rows are the reference's tokens whose attention mask is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One reference tap and what the candidate has in its place."""
+
+    reference: Tap
+    sources: tuple[Source, ...]
+    """Concatenated along the last axis."""
+    layout: Layout
+    reason: str
+    """Why this is believed: "name", "weights", "order", "table", ..."""
+    firm: bool = True
+    """False for containers that were paired because they hold the same weights: they may be tapped at another point,
+    so they are shown, but neither judged nor put into the reference's place."""
+
+    @property
+    def candidate_name(self) -> str:
+        """`layers.0.wqkv:out[0:64]`; several joined by " + "."""
+        return " + ".join(_source_name(source) for source in self.sources)
+
+    @property
+    def is_plain(self) -> bool:
+        """Same shape, whole tensor: the two can be read block by block side by side."""
+        whole = len(self.sources) == 1 and self.sources[0].columns is None
+        return whole and self.layout == Layout() and self.sources[0].tap.shape == self.reference.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """All pairs of two dumps, in the reference's order of execution, and what has no partner on either side."""
+
+    pairs: tuple[Pair, ...]
+    reference_only: tuple[Tap, ...]
+    candidate_only: tuple[Tap, ...]
+    remarks: tuple[str, ...] = field(default=())
+    """What alignment itself found odd: weights that say another thing than names or the other layers do."""
+
+
+def _source_name(source: Source) -> str:
+    if source.columns is None:
+        return source.tap.name
+    ranges = ",".join(f"{start}:{stop}" for start, stop in source.columns[:4])
+    return f"{source.tap.name}[{ranges}{',...' if len(source.columns) > 4 else ''}]"
+
+
+def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | None) -> Numbers:
+    """The candidate's values in the reference tap's shape.
+
+    `kept_tokens` [B, T] is the reference's attention mask; where the candidate has no value for a padded token, the
+    result is zero. ProbeError where the layout does not fit.
+    """
+    parts = []
+    for source in pair.sources:
+        values = dump.read(source.tap)
+        if source.columns is not None:
+            values = np.concatenate([values[..., start:stop] for start, stop in source.columns], axis=-1)
+        parts.append(values)
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    shape = pair.reference.shape
+    try:
+        if pair.layout.unpadded:
+            assert kept_tokens is not None
+            rows = values.reshape(int(kept_tokens.sum()), -1)
+            padded = np.zeros((*kept_tokens.shape, rows.shape[-1]), values.dtype)
+            padded[kept_tokens] = rows
+            return padded.reshape(shape)
+        if pair.layout.pattern is not None:
+            values = einops.rearrange(values, pair.layout.pattern, **_sizes(pair.layout.pattern, shape))
+        return values.reshape(shape)
+    except (ValueError, einops.EinopsError) as error:
+        raise ProbeError(
+            f"cannot compare {pair.reference.name!r}: {str(error).strip().splitlines()[0]}",
+            hint="give its axes in the mapping table, e.g. layout = 'b t (h d) -> b h t d'",
+        ) from None
+
+
+def _sizes(pattern: str, reference_shape: tuple[int, ...]) -> dict[str, int]:
+    """Axis sizes that the reference's shape tells: those that stand alone on the right of the arrow."""
+    names = pattern.partition("->")[2].split()
+    if len(names) != len(reference_shape) or any(name.startswith("(") for name in names):
+        return {}
+    left = pattern.partition("->")[0]
+    return {
+        name: size for name, size in zip(names, reference_shape, strict=True) if name.isidentifier() and name in left
+    }

@@ -1,0 +1,119 @@
+"""From matched modules to paired taps: which port beside which, and in what layout."""
+
+from collections import defaultdict
+from collections.abc import Mapping as Mapping_
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.align.evidence import Part
+from probe.align.layouts import layout_for, number_kind
+from probe.align.mapping import Layout, Mapping, Pair, Source
+from probe.align.modules import Match, match_modules
+from probe.dump import Dump
+from probe.tap import Tap, tap_name
+
+
+def align(reference: Dump, candidate: Dump) -> Mapping:
+    """Pair the taps of two dumps: equal names first, then equal weight rows, then order between known neighbours."""
+    matches, remarks = match_modules(reference, candidate)
+    return pair_taps(reference, candidate, matches, tuple(remarks))
+
+
+def pair_taps(
+    reference: Dump,
+    candidate: Dump,
+    matches: dict[str, Match],
+    remarks: tuple[str, ...] = (),
+    layouts: Mapping_[str, Layout] = MappingProxyType({}),
+) -> Mapping:
+    """All pairs that the module matches give, in the reference's order; ports without a fitting shape stay unpaired.
+
+    `layouts` are those that a table gives for a module's outputs.
+    """
+    theirs = _Candidates(candidate)
+    fit = _Fit(reference, layouts)
+    pairs = []
+    begun: set[tuple[int, str, int, bool]] = set()
+    for tap in reference.taps:
+        call = (tap.step, tap.module, tap.call, tap.is_input)
+        match = matches.get(tap.module)
+        pair = _pair(tap, call not in begun, match, theirs, fit) if match else None
+        begun.add(call)
+        if pair:
+            pairs.append(pair)
+    paired = {pair.reference for pair in pairs}
+    used = {(source.tap.step, source.tap.name) for pair in pairs for source in pair.sources}
+    return Mapping(
+        tuple(pairs),
+        tuple(tap for tap in reference.taps if tap not in paired),
+        tuple(tap for key, tap in theirs.by_name.items() if key not in used),
+        remarks,
+    )
+
+
+def kept_tokens(reference: Dump, step: int = 0) -> NDArray[np.bool_] | None:
+    """The attention mask [B, T] that the reference was fed; True where a token is no padding."""
+    bits, _ = reference.inputs(step).get("attention_mask", (None, ""))
+    return bits.astype(bool) if bits is not None and bits.ndim == 2 else None
+
+
+class _Fit:
+    """Finds layouts by what the reference was fed."""
+
+    def __init__(self, reference: Dump, layouts: Mapping_[str, Layout]) -> None:
+        self._layouts = layouts
+        inputs = reference.inputs()
+        two_axes = [bits.shape for bits, dtype in inputs.values() if bits.ndim == 2 and number_kind(dtype) == "int"]
+        self._batch_and_tokens = two_axes[0] if two_axes else None
+        mask = kept_tokens(reference)
+        self._num_kept = int(mask.sum()) if mask is not None else None
+
+    def source(self, tap: Tap, other: Tap, part: Part) -> tuple[Source, tuple[int, ...]] | None:
+        """The candidate values meant by `part`, and their shape; inputs are not sliced, only outputs."""
+        if number_kind(tap.dtype) != number_kind(other.dtype):
+            return None
+        if part.columns is None or other.is_input or not other.shape:
+            return Source(other), other.shape
+        if max(stop for _, stop in part.columns) > other.shape[-1] or tap.shape[-1:] == other.shape[-1:]:
+            return Source(other), other.shape
+        width = sum(stop - start for start, stop in part.columns)
+        return Source(other, part.columns), (*other.shape[:-1], width)
+
+    def pair(self, tap: Tap, sources: list[tuple[Source, tuple[int, ...]]], match: Match) -> Pair | None:
+        shape = (*sources[0][1][:-1], sum(shape[-1] for _, shape in sources)) if sources[0][1] else ()
+        given = None if tap.is_input else self._layouts.get(tap.module)
+        layout = given or layout_for(tap.shape, shape, self._batch_and_tokens, self._num_kept)
+        if layout is None:
+            return None
+        return Pair(tap, tuple(source for source, _ in sources), layout, match.reason, match.firm)
+
+
+class _Candidates:
+    """The candidate's taps by call."""
+
+    def __init__(self, dump: Dump) -> None:
+        self.by_name = {(tap.step, tap.name): tap for tap in dump.taps}
+        self.by_call: dict[tuple[int, str, int], list[Tap]] = defaultdict(list)
+        for tap in dump.taps:
+            self.by_call[tap.step, tap.module, tap.call].append(tap)
+
+
+def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit) -> Pair | None:
+    """`is_main`: this is the call's first input or output, whatever it is called."""
+    parts = match.parts[:1] if tap.is_input else match.parts
+    ports = [tap.port]
+    if is_main:
+        calls = theirs.by_call[tap.step, parts[0].module, tap.call]
+        ports += [other.port for other in calls if other.is_input == tap.is_input][:1]
+    for port in ports:
+        found = []
+        for part in parts:
+            other = theirs.by_name.get((tap.step, tap_name(part.module, tap.call, port)))
+            source = fit.source(tap, other, part) if other else None
+            if source:
+                found.append(source)
+        if len(found) == len(parts) and (pair := fit.pair(tap, found, match)):
+            return pair
+    return None

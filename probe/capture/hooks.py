@@ -1,0 +1,70 @@
+"""Hooks on every module of a model: they look, and are gone when the block ends, however it ends."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one module."""
+
+    module: nn.Module
+    name: str
+    """Dotted path in the model; "" is the model itself."""
+    number: int
+    """How often this module had been called before in this step."""
+    step: int
+    """How often the whole model had been called before."""
+    parent: "Call | None"
+    """The call from within which this one was made."""
+
+
+OnInputs = Callable[[Call, tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]] | None]
+OnOutput = Callable[[Call, Any], Any]
+
+
+@contextmanager
+def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iterator[Callable[[], Call | None]]:
+    """Within this block, every module call of `model` is shown to the two functions before and after.
+
+    What they return, if not None, takes the place of the inputs or the output. Yields a function that says which call
+    is under way. The hooks are the last in the row: they see what the module really gets and what its caller gets.
+    """
+    stack: list[Call] = []
+    counts: Counter[str] = Counter()
+    num_steps = 0
+
+    def hooks_for(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            nonlocal num_steps
+            if name == "":
+                stack.clear()
+                counts.clear()
+                num_steps += 1
+            call = Call(module, name, counts[name], max(num_steps - 1, 0), stack[-1] if stack else None)
+            counts[name] += 1
+            stack.append(call)
+            return on_inputs(call, args, kwargs)
+
+        def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            while stack and stack[-1].module is not module:  # calls that ended by an exception which somebody caught
+                stack.pop()
+            return on_output(stack.pop(), output) if stack else None
+
+        return before, after
+
+    handles = []
+    try:
+        for name, module in model.named_modules():
+            before, after = hooks_for(name)
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            handles.append(module.register_forward_hook(after))
+        yield lambda: stack[-1] if stack else None
+    finally:
+        for handle in handles:
+            handle.remove()

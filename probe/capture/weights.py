@@ -1,0 +1,120 @@
+"""What a dump says of the weights: statistics, and sketches of rows and columns that survive conversion.
+
+A sketch of a row is its norm and its direction's projection on eight fixed vectors: a linear map, so equal rows have
+equal sketches whatever tensor they lie in, under whatever name, and rows rounded to bf16 or quantised have near ones.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from probe.capture.tensors import dtype_name, to_bits, why_not_stored
+from probe.dump import Sketches, Weight, projections
+from probe.dump.statistics import statistics
+
+Bits = NDArray[np.generic]
+ROWS_AT_ONCE = 4096
+"""Rows that are brought to float32 together, so that a large matrix is never there twice."""
+
+SAMPLE = 1024
+"""Elements of a matrix that are compared to see whether it changed."""
+
+_seen: WeakKeyDictionary[nn.Module, tuple[Any, "WeightTable"]] = WeakKeyDictionary()
+
+
+class WeightTable:
+    """All weights of one model, measured."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.weights: list[Weight] = []
+        self.values: dict[str, tuple[Bits, str]] = {}
+        """One-dimensional parameters in full: bits and dtype."""
+        self.skipped: dict[str, str] = {}
+        """Parameters without plain bits, and why."""
+        self._norms: list[torch.Tensor] = []
+        self._directions: list[torch.Tensor] = []
+        self._num_sketches = 0
+        first_names: dict[tuple[int, int, tuple[int, ...]], str] = {}
+        for name, tensor in named_weights(model):
+            reason = why_not_stored(tensor)
+            if reason:
+                self.skipped[name] = reason
+                continue
+            place = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+            tied_to = first_names.setdefault(place, name) if tensor.numel() else name
+            self._add(name, tensor.detach(), "" if tied_to == name else tied_to)
+        empty = torch.zeros(0, projections(0).shape[1])
+        self.sketches = Sketches(
+            torch.cat([torch.zeros(0), *self._norms]).numpy(),
+            torch.cat([empty, *self._directions]).numpy().astype(np.float16),
+        )
+
+    def _add(self, name: str, tensor: torch.Tensor, tied_to: str) -> None:
+        module = name.rpartition(".")[0]
+        dtype = dtype_name(tensor.dtype)
+        if tied_to:
+            first = next(weight for weight in self.weights if weight.name == tied_to)
+            places = (first.first_row, first.num_rows, first.first_column, first.num_columns)
+            self.weights.append(Weight(name, module, tied_to, first.shape, dtype, first.statistics, *places))
+            return
+        bits = to_bits(tensor)
+        if tensor.dim() <= 1:
+            self.values[name] = (bits.copy(), dtype)
+        matrix = tensor.reshape(tensor.shape[0], -1) if tensor.dim() > 1 else tensor.reshape(1, -1)
+        rows = self._sketch(matrix)
+        columns = self._sketch(matrix.T) if tensor.dim() > 1 else (rows[0], 0)
+        measured = statistics(bits.reshape(-1), dtype)
+        self.weights.append(Weight(name, module, "", tuple(tensor.shape), dtype, measured, *rows, *columns))
+
+    def _sketch(self, matrix: torch.Tensor) -> tuple[int, int]:
+        """Sketch every row; where the sketches begin, and how many they are."""
+        first, count = self._num_sketches, len(matrix)
+        vectors = _vectors(matrix.shape[1]).to(matrix.device)
+        for start in range(0, count, ROWS_AT_ONCE):
+            rows = matrix[start : start + ROWS_AT_ONCE].float()
+            norms = torch.linalg.vector_norm(rows, dim=1)
+            safe = torch.where(norms > 0, norms, 1)
+            self._norms.append(norms.cpu())
+            self._directions.append(((rows @ vectors) / safe[:, None]).cpu())
+        self._num_sketches += count
+        return first, count
+
+
+def weight_table(model: nn.Module) -> WeightTable:
+    """The table of `model`, measured once and kept until a weight changes.
+
+    torch counts in-place changes, but not those made through `.data`: a sample of each weight is compared too.
+    """
+    state = [(name, _state(tensor)) for name, tensor in named_weights(model)]
+    known = _seen.get(model)
+    if known is None or known[0] != state:
+        known = (state, WeightTable(model))
+        _seen[model] = known
+    return known[1]
+
+
+def named_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter under each of its names, tied ones too; buffers are no weights."""
+    yield from model.named_parameters(remove_duplicate=False)
+
+
+def _state(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """What changes when a weight does; one-dimensional weights are looked at whole."""
+    if why_not_stored(tensor):
+        return (id(tensor),)
+    flat = tensor.detach().reshape(-1)
+    stride = 1 if tensor.dim() <= 1 else max(1, len(flat) // SAMPLE)
+    sample = to_bits(flat[::stride]).tobytes()
+    version = -1 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, tensor.shape, tensor.dtype, sample
+
+
+@lru_cache(maxsize=64)
+def _vectors(length: int) -> torch.Tensor:
+    return torch.from_numpy(projections(length))

@@ -1,0 +1,25 @@
+"""The dump file: one HDF5 file a run, read and written only here.
+
+    /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
+                           environment, config, notes (all but the first three JSON)
+    /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter
+    /steps/<step>/<tap>    one dataset a tap, created in the order of execution. A tensor that was recorded before
+                           (an input that is another module's output) is a second hard link to the same dataset.
+                           "/" and "%" in a name are written %2F and %25
+    /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
+    /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
+    /weight_sketches       a norm and eight projections of every row and every column of every weight
+    /weight_values/<name>  the values of one-dimensional parameters
+
+bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Datasets are contiguous. `complete` is set
+last: a file whose writer died has it false, ends in ".partial", and is readable up to the last second.
+
+Version 1: first release.
+"""
+
+from probe.dump.reader import Dump
+from probe.dump.statistics import tensor_hash
+from probe.dump.table import Sketches, Weight, projections
+from probe.dump.writer import DumpWriter
+
+__all__ = ["Dump", "DumpWriter", "Sketches", "Weight", "projections", "tensor_hash"]

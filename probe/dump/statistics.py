@@ -1,0 +1,107 @@
+"""Statistics and the hash of one tensor, in one pass over blocks that stay in the processor's cache."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.dump.dtypes import Bits, decode
+from probe.tap import Statistics
+
+BLOCK_BYTES = 1 << 18
+MASK = (1 << 64) - 1
+
+
+def _multipliers(count: int) -> NDArray[np.uint64]:
+    """Odd pseudo-random 64-bit numbers: splitmix64 of 0, 1, 2 ... (Steele, Lea, Flood 2014)."""
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
+
+
+_WORDS = _multipliers(BLOCK_BYTES // 8)
+
+
+def _block_hash(block: NDArray[np.uint8]) -> int:
+    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros."""
+    whole = len(block) // 8 * 8
+    words = block[:whole].view(np.uint64)
+    total = int(np.dot(words, _WORDS[: len(words)]))
+    if whole < len(block):
+        last = int.from_bytes(block[whole:].tobytes(), "little")
+        total += last * int(_WORDS[len(words)])
+    return total & MASK
+
+
+def tensor_hash(bits: Bits) -> int:
+    """64-bit hash of a contiguous tensor's bytes. Not cryptographic: it guards against chance, not against malice."""
+    raw = bits.reshape(-1).view(np.uint8)
+    digest = len(raw)
+    for start in range(0, len(raw), BLOCK_BYTES):
+        digest = _mix(digest, _block_hash(raw[start : start + BLOCK_BYTES]))
+    return digest
+
+
+def _mix(digest: int, block_hash: int) -> int:
+    digest = (digest * 0x9E3779B97F4A7C15 + block_hash) & MASK
+    return digest ^ (digest >> 29)
+
+
+class _Sums:
+    """Running sums over the finite elements of a tensor's blocks."""
+
+    def __init__(self) -> None:
+        self.minimum, self.maximum = math.inf, -math.inf
+        self.total = self.squares = 0.0
+        self.num_finite = self.num_nan = self.num_inf = 0
+
+    def add(self, numbers: Bits) -> None:
+        if numbers.dtype.kind == "c":
+            numbers = np.abs(numbers)
+        elif numbers.dtype.kind not in "f":
+            numbers = numbers.astype(np.float64)
+        low, high = float(numbers.min()), float(numbers.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            num_nan = int(np.isnan(numbers).sum())
+            self.num_nan += num_nan
+            self.num_inf += int(np.isinf(numbers).sum())
+            numbers = numbers[np.isfinite(numbers)]
+            if not len(numbers):
+                return
+            low, high = float(numbers.min()), float(numbers.max())
+        squares = float(np.dot(numbers, numbers)) if max(-low, high) < 1e15 else math.inf
+        if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
+            numbers = numbers.astype(np.float64)
+            squares = float(np.dot(numbers, numbers))
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        self.total += float(numbers.sum())
+        self.squares += squares
+        self.num_finite += len(numbers)
+
+    def spread(self) -> tuple[float, float]:
+        """Mean and standard deviation (of the population)."""
+        if not self.num_finite:
+            return math.nan, math.nan
+        mean = self.total / self.num_finite
+        return mean, math.sqrt(max(self.squares / self.num_finite - mean * mean, 0.0))
+
+
+def statistics(bits: Bits, dtype: str) -> Statistics:
+    """Statistics of a contiguous 1-D array of stored `bits`.
+
+    Sums run in float32 within a block and in float64 over blocks: good to six digits, except that `std` loses digits
+    where it is less than a thousandth of the mean. An empty tensor has NaN everywhere and an l2 of zero.
+    """
+    sums = _Sums()
+    digest = bits.nbytes
+    raw = bits.view(np.uint8)
+    length = BLOCK_BYTES // bits.itemsize
+    for start in range(0, len(bits), length):
+        block = bits[start : start + length]
+        first_byte = start * bits.itemsize
+        digest = _mix(digest, _block_hash(raw[first_byte : first_byte + block.nbytes]))
+        sums.add(decode(block, dtype))
+    mean, std = sums.spread()
+    minimum, maximum = (sums.minimum, sums.maximum) if sums.num_finite else (math.nan, math.nan)
+    return Statistics(minimum, maximum, mean, std, math.sqrt(sums.squares), sums.num_nan, sums.num_inf, digest)

@@ -1,0 +1,180 @@
+"""Writing a dump: one tap at a time, under a temporary name until it is whole."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from probe.dump.dtypes import Bits, file_type
+from probe.dump.statistics import statistics
+from probe.dump.table import TAPS, WEIGHTS, Sketches, Weight, link_name, tap_row, weight_row
+from probe.errors import ProbeError
+from probe.tap import Statistics, Tap
+
+FORMAT = "probe-dump"
+VERSION = 1
+FLUSH_SECONDS = 1.0
+"""Without a flush now and then, HDF5 cannot open the file of a writer that was killed."""
+WORTH_A_THREAD = 1 << 18
+"""Bytes from which writing beside computing the statistics beats the price of handing it over."""
+LARGEST_WRITE = 1 << 30
+"""Linux writes at most 2 GiB a call."""
+
+
+class DumpWriter:
+    """A dump being written: `add` taps, then leave the `with` block.
+
+    The file is `<path>.partial` until the block ends without an error, and `path` from then on. Any OSError of `add`
+    (no space left) leaves the file as it was after the last whole tap.
+    """
+
+    def __init__(self, path: Path, *, force: bool = False) -> None:
+        """ProbeError if `path` exists and `force` is not given, or its folder cannot be written to."""
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        if path.exists() and not force:
+            raise ProbeError(f"{path} exists already", hint="give another name, or --force (force=True) to replace it")
+        try:
+            self._file = h5py.File(self.partial, "w", libver="earliest")
+        except OSError as error:
+            raise ProbeError(
+                f"cannot write {path}: {error.strerror or error}", hint="does the folder exist, and may you write there?"
+            ) from None
+        self._descriptor = os.open(self.partial, os.O_WRONLY)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-writer")
+        self._file.attrs.update(format=FORMAT, version=VERSION, complete=False)
+        self._file.create_dataset("taps", (0,), TAPS, maxshape=(None,), chunks=(256,))
+        self._steps: dict[int, h5py.Group] = {}
+        self._rows: list[tuple[Any, ...]] = []
+        self._last_flush = time.monotonic()
+        self.num_taps = 0
+        self.num_bytes = 0
+
+    def describe(self, **attributes: object) -> None:
+        """Set the file's attributes, each as JSON."""
+        for name, value in attributes.items():
+            self._file.attrs[name] = json.dumps(value, default=str)
+
+    def add_input(self, step: int, name: str, bits: Bits, dtype: str) -> None:
+        self._write(self._file.require_group(f"inputs/{step}"), name, np.ascontiguousarray(bits), dtype, bits.shape)
+
+    def add(self, tap: Tap, bits: Bits) -> Tap:
+        """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
+        flat = np.ascontiguousarray(bits).reshape(-1)
+        measured = replace(tap, statistics=self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
+        self._append(measured)
+        self.num_bytes += flat.nbytes
+        return measured
+
+    def link(self, tap: Tap, stored: Tap) -> None:
+        """Record `tap`, whose tensor is the one already recorded as `stored`."""
+        source = self._step(stored.step)
+        self._step(tap.step).id.links.create_hard(link_name(tap.name), source.id, link_name(stored.name))
+        self._append(replace(tap, statistics=stored.statistics))
+
+    def add_weights(self, weights: list[Weight], sketches: Sketches, values: Mapping[str, tuple[Bits, str]]) -> None:
+        """`values`: bits and dtype of the parameters that are stored in full."""
+        rows = np.array([weight_row(weight) for weight in weights], WEIGHTS)
+        self._file.create_dataset("weights", data=rows)
+        group = self._file.create_group("weight_sketches")
+        group.create_dataset("norms", data=sketches.norms)
+        group.create_dataset("directions", data=sketches.directions)
+        stored = self._file.create_group("weight_values")
+        for name, (bits, dtype) in values.items():
+            self._write(stored, name, np.ascontiguousarray(bits), dtype, bits.shape)
+
+    def _step(self, step: int) -> h5py.Group:
+        if step not in self._steps:
+            self._steps[step] = self._file.create_group(f"steps/{step}")
+        return self._steps[step]
+
+    def _write(self, group: h5py.Group, name: str, bits: Bits, dtype: str, shape: tuple[int, ...]) -> Statistics:
+        """Bits go to the place that HDF5 gave the dataset by a plain write, which needs no interpreter."""
+        link = link_name(name)
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_layout(h5py.h5d.CONTIGUOUS)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+        created = h5py.h5d.create(group.id, link, file_type(dtype), space, dcpl=plan)
+        flat = bits.reshape(-1)
+        try:
+            offset = created.get_offset() if flat.nbytes else 0
+            if flat.nbytes < WORTH_A_THREAD:
+                self._put(flat, offset)
+                return statistics(flat, dtype)
+            writing = self._thread.submit(self._put, flat, offset)
+            try:
+                return statistics(flat, dtype)
+            finally:
+                writing.result()
+        except OSError:
+            group.id.unlink(link)
+            raise
+
+    def _put(self, flat: Bits, offset: int) -> None:
+        raw = memoryview(flat.view(np.uint8))  # type: ignore[arg-type]
+        while len(raw):
+            written = os.pwrite(self._descriptor, raw[:LARGEST_WRITE], offset)
+            raw, offset = raw[written:], offset + written
+
+    def _append(self, tap: Tap) -> None:
+        self._rows.append(tap_row(tap))
+        self.num_taps += 1
+        if time.monotonic() - self._last_flush > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring the table and HDF5's own bookkeeping to the file, so that a kill from here on loses nothing before."""
+        if self._rows:
+            table = self._file["taps"]
+            table.resize((len(table) + len(self._rows),))
+            table[-len(self._rows) :] = np.array(self._rows, TAPS)
+            self._rows.clear()
+        self._file.flush()
+        self._last_flush = time.monotonic()
+
+    def finish(self) -> None:
+        """Mark the dump as complete and give it its name."""
+        self.flush()
+        self._file.attrs["complete"] = True
+        self._close()
+        self.partial.replace(self.path)
+
+    def keep_partial(self) -> None:
+        """Leave what was written so far under the temporary name: readable, and not complete."""
+        with suppress(OSError):
+            self.flush()
+        self._close()
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._close()
+        self.partial.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        self._thread.shutdown()
+        if self._file:
+            with suppress(OSError, RuntimeError):  # a full disk: HDF5 cannot write its last words
+                self._file.close()
+            os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.keep_partial()

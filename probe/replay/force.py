@@ -1,0 +1,115 @@
+"""Teacher forcing: the reference runs, and at every mapped tap the candidate's tensor takes the place of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from probe.align.mapping import Numbers, Pair, candidate_values
+from probe.capture.hooks import Call, watching
+from probe.capture.structure import replace_inputs, replace_outputs
+from probe.dump import Dump
+from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
+from probe.tap import tap_name
+
+_FORCED = "_probe_forced"
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One mapped tap, at the moment when the reference has computed it from the candidate's tensors."""
+
+    pair: Pair
+    computed: torch.Tensor
+    """What the reference computed, in its shape and in the precision of this replay."""
+    candidate: Numbers | None
+    """What the candidate had, in the same shape; None where it is the very tensor that was put in before."""
+    kept: NDArray[np.bool_] | None
+    """[B, T]: tokens to compare, where the candidate dropped the padding."""
+    origin: Origin
+    module: str
+    """The deepest module whose code can be at fault if the two differ."""
+
+
+Meet = Callable[[Meeting], None]
+
+
+class Replay:
+    """One forced run of the reference over the inputs of one step."""
+
+    def __init__(
+        self, pairs: list[Pair], candidate: Dump, kept: NDArray[np.bool_] | None, meet: Meet, free: frozenset[str]
+    ) -> None:
+        """`free`: taps where the candidate's tensor is compared, but not put in."""
+        self._pairs = {pair.reference.name: pair for pair in pairs}
+        self._candidate = candidate
+        self._kept = kept
+        self._meet = meet
+        self._free = free
+        self._lasting: set[int] = set()
+
+    def run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
+        """The model's own exceptions pass through; its hooks are gone afterwards."""
+        weights = (*model.parameters(), *model.buffers())
+        self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
+        with watching(model, self._on_inputs, self._on_output) as current:
+            following = FollowingOrigins(lambda: call.name if (call := current()) else "")
+            with torch.no_grad(), following:
+                model(**inputs)
+
+    def _on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        inside = call.parent.name if call.parent else call.name
+        return replace_inputs(args, kwargs, lambda port, tensor: self._at(call, port, tensor, inside))
+
+    def _on_output(self, call: Call, output: Any) -> Any:
+        return replace_outputs(output, lambda port, tensor: self._at(call, port, tensor, call.name))
+
+    def _at(self, call: Call, port: str, tensor: torch.Tensor, inside: str) -> torch.Tensor:
+        pair = self._pairs.get(tap_name(call.name, call.number, port))
+        if pair is None or tuple(tensor.shape) != pair.reference.shape:
+            return tensor
+        name = pair.reference.name
+        with torch._C.DisableTorchFunction():
+            key = _key(pair)
+            if getattr(tensor, _FORCED, None) == key:
+                self._meet(Meeting(pair, tensor, None, None, Origin(), inside))
+                return tensor
+            values = candidate_values(pair, self._candidate, self._kept)
+            kept = self._kept if pair.layout.unpadded else None
+            origin = origin_of(tensor)
+            module = responsible(origin.modules, inside)
+            self._meet(Meeting(pair, tensor, values, kept, origin, module))
+            if not pair.firm:
+                return tensor
+            here = Origin(frozenset({(pair.reference.order, name)}))
+            if name in self._free:
+                set_origin(tensor, here)
+                return tensor
+            forced = torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, tensor.dtype).reshape(tensor.shape)
+            if kept is not None:
+                mask = torch.from_numpy(kept).to(tensor.device).reshape(*kept.shape, *[1] * (tensor.dim() - 2))
+                forced = torch.where(mask, forced, tensor)
+            put = self._put(tensor, forced)
+            set_origin(put, here)
+            setattr(put, _FORCED, key)
+            return put
+
+    def _put(self, tensor: torch.Tensor, forced: torch.Tensor) -> torch.Tensor:
+        """Into the tensor itself, so that who else holds it (the residual beside a norm) goes on from there too.
+
+        Not where that would write into a weight or a buffer, or into memory that stands for several elements.
+        """
+        lasting = tensor.untyped_storage().data_ptr() in self._lasting
+        repeats = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+        if lasting or repeats or not tensor.is_floating_point():
+            return forced
+        return tensor.copy_(forced)
+
+
+def _key(pair: Pair) -> tuple[Any, ...]:
+    """Equal for pairs whose candidate values are the same numbers in the same layout."""
+    return tuple((s.tap.statistics.hash, s.tap.dtype, s.columns) for s in pair.sources), pair.layout, pair.reference.shape

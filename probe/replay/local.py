@@ -1,0 +1,227 @@
+"""The passes of a replay, and the local errors that come out of them."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from probe.align.mapping import Mapping, Pair
+from probe.align.pairs import kept_tokens
+from probe.capture.tensors import from_bits
+from probe.dump import Dump
+from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
+from probe.errors import ProbeError
+from probe.replay.arithmetic import InDtype, InFloat64
+from probe.replay.force import Meeting, Replay
+
+@dataclass(frozen=True, slots=True)
+class LocalError:
+    """What one span added of its own; norms are Euclidean, of the whole tap."""
+
+    pair: Pair
+    error: float
+    """||candidate - exact||; infinite where one side alone has a NaN or an infinity."""
+    rounding: float
+    """||low precision - exact||."""
+    norm: float
+    """||exact||."""
+    floor: float
+    """The rounding to be expected: `rounding`, but never less than one rounding of the result."""
+    span_start: str
+    """The last tap before, of those that it was computed from."""
+    module: str
+    """The deepest module whose code can be at fault."""
+    elsewhere: bool = False
+    """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
+
+    @property
+    def ratio(self) -> float:
+        return self.error / self.floor
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """All local errors, in order of execution."""
+
+    errors: tuple[LocalError, ...]
+    low_dtype: str
+
+
+Suspicious = Callable[[LocalError], bool]
+Progress = Callable[[str], None]
+
+
+def replay(
+    reference: Dump,
+    candidate: Dump,
+    mapping: Mapping,
+    model: nn.Module,
+    suspicious: Suspicious,
+    progress: Progress = lambda stage: None,
+) -> Replayed:
+    """Replay every step of the reference. `model` is the reference, live; it is left as it was.
+
+    `suspicious` says which errors are worth the third pass. ProbeError where the model cannot be run again.
+    """
+    own = reference.environment.get("dtype", "float32")
+    low = max((own, candidate.environment.get("dtype", own)), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
+    errors: list[LocalError] = []
+    for step in reference.steps:
+        pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
+        passes = Passes(reference, candidate, pairs, model, step, own, low, progress)
+        free: frozenset[str] = frozenset()
+        for _ in range(MOST_ROUNDS):
+            found = passes.local_errors(free)
+            suspects = frozenset(e.pair.reference.name for e in found if e.pair.firm and suspicious(e)) - free
+            elsewhere = passes.without_effect(found, suspects, free, suspicious) if suspects else frozenset()
+            if not elsewhere:
+                break
+            free |= elsewhere
+        errors += [replace(error, elsewhere=error.pair.reference.name in free) for error in found]
+    return Replayed(tuple(errors), low)
+
+
+MOST_ROUNDS = 4
+"""A tap at another point can hide one further down; more than a few in a row were never seen."""
+
+
+class Passes:
+    """The passes over one step; each is one forward of the reference."""
+
+    def __init__(
+        self,
+        reference: Dump,
+        candidate: Dump,
+        pairs: list[Pair],
+        model: nn.Module,
+        step: int,
+        own: str,
+        low: str,
+        progress: Progress,
+    ) -> None:
+        self._candidate, self._pairs, self._model, self._low, self._progress = candidate, pairs, model, low, progress
+        self._low_precision: Callable[[], AbstractContextManager[Any]]
+        self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low))
+        self._kept = kept_tokens(reference, step)
+        self._inputs = _inputs(reference, step, model)
+
+    def local_errors(self, free: frozenset[str]) -> list[LocalError]:
+        """One pass in low precision, whose values wait on disk for the second, in float64."""
+        places: dict[str, tuple[int, torch.dtype]] = {}
+        found: list[LocalError] = []
+
+        def keep(meeting: Meeting) -> None:
+            if meeting.candidate is not None and meeting.computed.is_floating_point():
+                computed = meeting.computed.detach().cpu().contiguous().reshape(-1)
+                places[meeting.pair.reference.name] = (scratch.tell(), computed.dtype)
+                scratch.write(memoryview(computed.view(torch.uint8).numpy()))  # type: ignore[arg-type]
+
+        def compare(meeting: Meeting) -> None:
+            place = places.get(meeting.pair.reference.name)
+            low = None
+            if place is not None and meeting.computed.numel():
+                scratch.seek(place[0])
+                raw = bytearray(scratch.read(meeting.computed.numel() * place[1].itemsize))
+                low = torch.frombuffer(raw, dtype=place[1])
+            found.append(measure(meeting, low, self._low))
+
+        with tempfile.TemporaryFile(prefix="probe-") as scratch:
+            self._progress(f"replaying in {self._low}")
+            with self._low_precision():
+                self._run(keep, free)
+            self._progress("replaying in float64")
+            with InFloat64():
+                self._run(compare, free)
+        return found
+
+    def without_effect(
+        self, found: list[LocalError], suspects: frozenset[str], free: frozenset[str], suspicious: Suspicious
+    ) -> frozenset[str]:
+        """Suspects whose candidate tensor is not what the candidate itself went on with.
+
+        With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees. So it is
+        where the candidate was tapped at another point, an embedding before its scale for one. A real error is the
+        other way round: what follows agrees only with the candidate's tensor.
+        """
+        first = {error.pair.reference.name: error for error in found}
+        settled: set[str] = set()
+        moved: set[str] = set()
+
+        def watch(meeting: Meeting) -> None:
+            name = meeting.pair.reference.name
+            if meeting.candidate is None or not meeting.pair.firm:
+                return
+            disagrees = suspicious(replace(first[name], error=measure(meeting, None, self._low).error))
+            causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
+            if disagrees:
+                moved.update(causes)
+            elif suspicious(first[name]):
+                settled.update(causes)
+
+        self._progress("checking what depends on the differences")
+        with self._low_precision():
+            self._run(watch, free | suspects)
+        return frozenset(settled - moved)
+
+    def _run(self, meet: Callable[[Meeting], None], free: frozenset[str]) -> None:
+        inputs = {name: value.clone() for name, value in self._inputs.items()}
+        try:
+            Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ProbeError(f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay") from error
+
+
+def measure(meeting: Meeting, low: torch.Tensor | None, low_dtype: str) -> LocalError:
+    """Norms of the candidate's and of rounding's distance from the exact value, over all elements that count."""
+    span_start = max(meeting.origin.taps, key=lambda place: place[0], default=(0, ""))[1]
+    if meeting.candidate is None:
+        norm = meeting.pair.reference.statistics.l2
+        return LocalError(meeting.pair, 0.0, 0.0, norm, _least(norm, low_dtype), span_start, meeting.module)
+    exact = meeting.computed.detach().cpu()
+    candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate))
+    if meeting.kept is not None:
+        keep = torch.from_numpy(meeting.kept)
+        exact, candidate = exact[keep], candidate[keep]
+        low = low.reshape(meeting.computed.shape)[keep] if low is not None else None
+    r, c = exact.double().reshape(-1), candidate.double().reshape(-1)
+    largest = min(LARGEST.get(meeting.pair.sources[0].tap.dtype, np.inf), LARGEST.get(low_dtype, np.inf))
+    error, norm = _distance(r, c, 0.99 * largest)
+    rounding = _distance(r, low.double().reshape(-1), 0.99 * largest)[0] if low is not None else 0.0
+    floor = max(rounding if np.isfinite(rounding) else 0.0, _least(norm, low_dtype))
+    return LocalError(meeting.pair, error, rounding, norm, floor, span_start, meeting.module)
+
+
+def _least(norm: float, low_dtype: str) -> float:
+    """One rounding of every element, as if all at its worst."""
+    return max(norm * UNIT_ROUNDOFF.get(low_dtype, 0.0), 1e-300)
+
+
+def _distance(r: torch.Tensor, c: torch.Tensor, largest: float) -> tuple[float, float]:
+    """||c - r|| and ||r||. What both sides write for infinity, and NaN that both have, counts as equal."""
+    difference = float(torch.linalg.vector_norm(c - r))
+    norm = float(torch.linalg.vector_norm(r))
+    if np.isfinite(difference) and np.isfinite(norm) and norm < largest:
+        return difference, norm
+    infinite = [(x <= -largest, x >= largest, torch.isnan(x)) for x in (r, c)]
+    agree = all(bool((ours == theirs).all()) for ours, theirs in zip(*infinite, strict=True))
+    finite = ~torch.stack([mask for side in infinite for mask in side]).any(0)
+    r, c = r[finite], c[finite]
+    norm = float(torch.linalg.vector_norm(r))
+    return (float(torch.linalg.vector_norm(c - r)) if agree else np.inf), norm
+
+
+def _inputs(reference: Dump, step: int, model: nn.Module) -> dict[str, torch.Tensor]:
+    recorded = reference.inputs(step)
+    if not recorded or any("." in name for name in recorded):
+        raise ProbeError(
+            f"{reference.path} does not hold what forward was given in step {step} in a form that can be given again",
+            hint="compare without replay: --no-replay",
+        )
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return {name: from_bits(bits, dtype).to(device) for name, (bits, dtype) in recorded.items()}

@@ -1,0 +1,101 @@
+"""Which taps, and which modules' own operations, went into a tensor: followed through every torch call of a replay."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_LOOKS = {
+    "view", "reshape", "transpose", "permute", "contiguous", "expand", "expand_as", "unsqueeze", "squeeze", "chunk",
+    "split", "flatten", "unflatten", "__getitem__", "view_as", "detach", "clone", "size", "dim", "swapaxes", "t", "narrow",
+    "select", "unbind", "movedim", "to", "type_as", "float", "double", "half", "bfloat16", "rearrange", "cat", "stack",
+}  # fmt: skip
+"""Calls that move numbers without computing any: a fault cannot arise in them alone."""
+_ATTRIBUTE = "_probe_origin"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tensor comes from."""
+
+    taps: frozenset[tuple[int, str]] = frozenset()
+    """Order and name of the nearest recorded taps it was computed from."""
+    modules: frozenset[str] = frozenset()
+    """The modules whose own code computed it, since those taps."""
+
+
+NOWHERE = Origin()
+
+
+def origin_of(tensor: torch.Tensor) -> Origin:
+    return getattr(tensor, _ATTRIBUTE, NOWHERE)
+
+
+def set_origin(tensor: torch.Tensor, origin: Origin) -> None:
+    setattr(tensor, _ATTRIBUTE, origin)
+
+
+class FollowingOrigins(TorchFunctionMode):
+    """Within this block, every torch call hands the origins of its inputs on to its outputs."""
+
+    def __init__(self, current_module: Callable[[], str]) -> None:
+        super().__init__()
+        self._current_module = current_module
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if name == "__set__":
+            return result
+        made = list(_tensors(result))
+        if name == "__setitem__":
+            made = list(_tensors(args[:1]))
+        if not made:
+            return result
+        given = list(_tensors((args, kwargs)))
+        taps = frozenset().union(*(origin_of(tensor).taps for tensor in given))
+        modules = frozenset().union(*(origin_of(tensor).modules for tensor in given))
+        if name not in _LOOKS and name != "__get__":
+            modules |= {self._current_module()}
+        for tensor in made:
+            untouched = any(tensor is other for other in given) and not name.endswith("_")
+            if not untouched and not isinstance(tensor, nn.Parameter):
+                set_origin(tensor, Origin(taps, modules))
+        return result
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for child in value:
+            yield from _tensors(child)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+
+
+def responsible(modules: frozenset[str], caller: str) -> str:
+    """The deepest module that holds all code which computed a tensor, looking no further from `caller` than needed.
+
+    `modules` are those whose code had a part; of them count the ones inside `caller` or, where there are none, inside
+    the nearest module around it: a rotary table from the model's very beginning is not to blame for all of attention.
+    """
+    around = caller
+    while True:
+        within = [name for name in modules if around in ("", name) or name.startswith(around + ".")]
+        if within or not around:
+            break
+        around = around.rpartition(".")[0]
+    if not within:
+        return caller
+    shared = within[0].split(".")
+    for name in within[1:]:
+        pairs = zip(shared, name.split("."), strict=False)
+        shared = shared[: next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), len(name.split(".")))]
+    return ".".join(shared)

@@ -1,0 +1,165 @@
+"""What a comparison found: all that renderers and the TUI see."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    IDENTICAL = "identical"
+    NOISE = "noise"
+    DIVERGED = "diverged"
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustCheck:
+    """One reason to believe, or not to believe, that the two dumps can be compared."""
+
+    check: str
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TapComparison:
+    """One reference tap beside its candidate; figures as in probe.metrics."""
+
+    reference: str
+    candidate: str
+    step: int
+    shape: tuple[int, ...]
+    """The reference's."""
+    dtype: str
+    """The candidate's."""
+    max_abs: float
+    rel_l2: float
+    nmse: float
+    cosine: float
+    sqnr_db: float
+    local_error: float | None = None
+    """The error that arose since the taps before, relative to the tap's norm; None where nothing was replayed."""
+    floor: float | None = None
+    """What honest rounding causes there, relative to the same norm."""
+    ratio: float | None = None
+    """local_error / floor."""
+    share_nonfinite: bool = False
+    """One side has a NaN or an infinity that the other has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The first tap with an error of its own."""
+
+    module: str
+    tap: str
+    step: int
+    local_error: float
+    floor: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, where, and why this is believed. One bug in many layers is one finding."""
+
+    cause: str
+    """From the vocabulary in DESIGN.md; "unknown" where nothing explains it."""
+    module: str
+    """The reference's name of the first module at fault."""
+    modules: tuple[str, ...]
+    span: tuple[str, str]
+    """The last reference tap that still agreed and the first that did not."""
+    message: str
+    reference_value: float | str | None = None
+    candidate_value: float | str | None = None
+    error_before: float | None = None
+    """Relative local error at the end of the span."""
+    error_after: float | None = None
+    """The same once the cause is planted into the reference."""
+    coefficient: float | None = None
+    stderr: float | None = None
+    share: float | None = None
+    """Of the candidate's output error, the part that this finding explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputComparison:
+    """The model's result, end to end."""
+
+    tap: str
+    max_abs: float
+    rel_l2: float
+    nmse: float
+    kl: float | None = None
+    """None where the output is not logits."""
+    argmax_match: float | None = None
+    top10_overlap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A verdict and everything it rests on."""
+
+    reference_path: str
+    candidate_path: str
+    verdict: Verdict
+    trust: tuple[TrustCheck, ...]
+    taps: tuple[TapComparison, ...]
+    """Every compared pair, in the reference's order of execution."""
+    reference_only: tuple[str, ...]
+    candidate_only: tuple[str, ...]
+    output: OutputComparison | None
+    first: Place | None
+    findings: tuple[Finding, ...]
+    replayed: bool
+    """False: errors could not be told inherited from local, and places are approximate."""
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `probe diff --json` prints: schema 1 of DESIGN.md, JSON types only."""
+        first = asdict(self.first) if self.first else None
+        output = asdict(self.output) if self.output else None
+        taps = [asdict(replace(tap, shape=tuple(tap.shape))) for tap in self.taps]
+        for tap in taps:
+            del tap["share_nonfinite"]
+        whole = {
+            "schema": SCHEMA,
+            "verdict": str(self.verdict),
+            "trust": [asdict(check) for check in self.trust],
+            "compared": {
+                "pairs": len(self.taps),
+                "reference_only": list(self.reference_only),
+                "candidate_only": list(self.candidate_only),
+            },
+            "output": output,
+            "first": first,
+            "findings": [asdict(finding) for finding in self.findings],
+            "taps": taps,
+            "reference": self.reference_path,
+            "candidate": self.candidate_path,
+            "replayed": self.replayed,
+            "notes": list(self.notes),
+        }
+        return _plain(whole)  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become the strings "nan", "inf" and "-inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(child) for child in value]
+    return value

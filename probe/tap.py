@@ -1,0 +1,77 @@
+"""What a tap is: one tensor of a run, its place and its statistics. No values: those stay in the dump."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of all finite elements of a tensor, as real numbers; of a complex tensor, of its absolute values."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    l2: float
+    """Euclidean norm."""
+    num_nan: int
+    num_inf: int
+    hash: int
+    """64 bits that depend on every byte and its place: equal tensors have equal hashes."""
+
+
+UNMEASURED = Statistics(*[float("nan")] * 5, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One tensor recorded in a run."""
+
+    name: str
+    """`module:port`, or `module@1:port` on the module's second call in a step."""
+    module: str
+    """Dotted path in the model that was run; "" is the model itself."""
+    module_class: str
+    call: int
+    """How often this module had been called before in this step."""
+    port: str
+    """`in`, `in.1`, `in.<keyword>`, `out`, `out.1`, `out.<key>`."""
+    step: int
+    order: int
+    """Place in the order of execution within the step."""
+    shape: tuple[int, ...]
+    dtype: str
+    """As torch says it: "float32", "bfloat16", "int64"."""
+    statistics: Statistics = UNMEASURED
+
+    @property
+    def is_input(self) -> bool:
+        return self.port == "in" or self.port.startswith("in.")
+
+    @property
+    def num_elements(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+def tap_name(module: str, call: int, port: str) -> str:
+    """`model.norm:out`, or `model.norm@1:out` for the second call of a module in one step."""
+    return f"{module}@{call}:{port}" if call else f"{module}:{port}"
+
+
+def template(module: str) -> tuple[str, tuple[int, ...]]:
+    """`model.layers.3.mlp` as (`model.layers.{i}.mlp`, (3,)): what repeats through the layers, and where this one is.
+
+    Further numbers become `{j}`, `{k}`, as in a mapping table.
+    """
+    letters = iter("ijklmnopqrstuvwxyz")
+    indices: list[int] = []
+    parts = []
+    for part in module.split("."):
+        if part.isascii() and part.isdigit() and len(indices) < 18:
+            indices.append(int(part))
+            parts.append("{" + next(letters) + "}")
+        else:
+            parts.append(part)
+    return ".".join(parts), tuple(indices)

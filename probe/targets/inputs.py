@@ -1,0 +1,160 @@
+"""What a model is fed: a prompt, token ids, random tokens, or what another dump was fed."""
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.capture.tensors import from_bits
+from probe.dump import Dump
+from probe.errors import ProbeError
+from probe.targets.target import Loaded
+
+Inputs = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequest:
+    """What the user asked for; at most one of the first five is set."""
+
+    prompts: tuple[str, ...] = ()
+    tokens: str | None = None
+    """"1,2,3"; several sentences of equal length are separated by ";"."""
+    tokens_file: Path | None = None
+    """Ids separated by commas or white space, a sentence a line; or JSON."""
+    num_random_tokens: int | None = None
+    dump: Path | None = None
+    """Another run's dump: the same inputs again."""
+    seed: int = 0
+
+
+def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]]:
+    """Forward's keyword arguments, and notes on what was left out. ProbeError where the model cannot be fed so."""
+    model = loaded.model
+    notes: list[str] = []
+    if request.dump is not None:
+        fed, notes = _from_dump(model, request.dump)
+    elif request.prompts:
+        if loaded.tokenizer_folder is None:
+            raise ProbeError("--prompt needs a tokenizer, and only an hf: target has one", hint="use --tokens or --inputs")
+        from probe.targets.hf import encode
+
+        encoded = encode(loaded.tokenizer_folder, list(request.prompts))
+        fed = {name: torch.tensor(rows) for name, rows in encoded.items() if name in forward_parameters(model)}
+    elif request.tokens is not None or request.tokens_file is not None:
+        fed = {_first_parameter(model): _ids(request)}
+    elif request.num_random_tokens is not None:
+        fed = {_first_parameter(model): _random(model, request.num_random_tokens, request.seed)}
+    elif loaded.inputs is not None:
+        fed = loaded.inputs
+    else:
+        raise ProbeError("nothing to feed the model", hint="give --prompt, --tokens, --random-tokens N or --inputs REF.h5")
+    _check_ids(model, fed)
+    return {name: value.to(_device(model)) for name, value in fed.items()}, notes
+
+
+def forward_parameters(model: nn.Module) -> list[str]:
+    """Names of forward's parameters; "*" stands at the end if it takes any keyword."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
+    return names + ["*"] * any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _first_parameter(model: nn.Module) -> str:
+    names = forward_parameters(model)
+    if "input_ids" in names or not names or names[0] == "*":
+        return "input_ids"
+    return names[0]
+
+
+def _from_dump(model: nn.Module, path: Path) -> tuple[Inputs, list[str]]:
+    """By name where forward takes that name; token ids and pixels otherwise as its first parameter."""
+    with Dump(path) as dump:
+        recorded = {name: from_bits(bits, dtype) for name, (bits, dtype) in dump.inputs().items()}
+    if not recorded:
+        raise ProbeError(f"{path} holds no inputs", hint="record it again, or give --tokens")
+    accepted = forward_parameters(model)
+    fed = {name: value for name, value in recorded.items() if name in accepted}
+    left_over = [name for name in recorded if name not in fed]
+    first = _first_parameter(model)
+    main = next(iter(recorded))
+    if main in left_over and first not in fed:
+        fed[first] = recorded[main]
+        left_over.remove(main)
+    if not fed:
+        raise ProbeError(
+            f"{path} was fed {', '.join(recorded)}, and this model's forward takes {', '.join(accepted)}",
+            hint="let the target's function return (module, inputs)",
+        )
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    fed = {name: value.to(dtype) if value.is_floating_point() else value for name, value in fed.items()}
+    return fed, [f"{name} of {path} was not passed on: forward has no such parameter" for name in left_over]
+
+
+def _ids(request: InputRequest) -> torch.Tensor:
+    text = request.tokens if request.tokens is not None else _read(request.tokens_file)
+    try:
+        if text.lstrip().startswith("["):
+            rows: Any = json.loads(text)
+            rows = rows if rows and isinstance(rows[0], list) else [rows]
+        else:
+            lines = [line for line in text.replace(";", "\n").splitlines() if line.strip()]
+            rows = [[int(word) for word in line.replace(",", " ").split()] for line in lines]
+        ids = torch.tensor(rows, dtype=torch.long)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ProbeError(
+            f"these are no token ids: {error}", hint='write them as 1,2,3, a sentence a line, all of one length'
+        ) from None
+    if ids.dim() != 2 or not ids.numel():
+        raise ProbeError("no token ids were given", hint="write them as 1,2,3")
+    return ids
+
+
+def _read(path: Path | None) -> str:
+    assert path is not None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProbeError(f"cannot read {path}: {error}", hint="a text file of token ids is needed") from None
+
+
+def _random(model: nn.Module, count: int, seed: int) -> torch.Tensor:
+    if count < 1:
+        raise ProbeError("--random-tokens needs at least 1")
+    vocabulary = _vocabulary(model)
+    if vocabulary is None:
+        raise ProbeError("--random-tokens: this model has no embedding that tells its vocabulary", hint="use --tokens")
+    return torch.randint(0, vocabulary, (1, count), generator=torch.Generator().manual_seed(seed))
+
+
+def _vocabulary(model: nn.Module) -> int | None:
+    """Rows of the token embedding: what the model names as its input embeddings, else its first nn.Embedding."""
+    getter = getattr(model, "get_input_embeddings", None)
+    try:
+        embedding = getter() if getter else None
+    except NotImplementedError:
+        embedding = None
+    if not isinstance(embedding, nn.Embedding):
+        embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), None)
+    return embedding.num_embeddings if embedding is not None else None
+
+
+def _check_ids(model: nn.Module, fed: Inputs) -> None:
+    ids = fed.get(_first_parameter(model))
+    vocabulary = _vocabulary(model)
+    if ids is None or vocabulary is None or ids.is_floating_point() or not ids.numel():
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= vocabulary:
+        wrong = low if low < 0 else high
+        raise ProbeError(
+            f"token id {wrong} is outside the vocabulary of {vocabulary}", hint=f"ids run from 0 to {vocabulary - 1}"
+        )
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -1,0 +1,110 @@
+"""A target's name, and the model behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.errors import ProbeError
+
+DTYPES = {
+    "fp32": torch.float32,
+    "float32": torch.float32,
+    "bf16": torch.bfloat16,
+    "bfloat16": torch.bfloat16,
+    "fp16": torch.float16,
+    "float16": torch.float16,
+    "fp64": torch.float64,
+    "float64": torch.float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How a model is named on the command line and in a dump."""
+
+    kind: str
+    """"hf" or "py"."""
+    place: str
+    """What follows the kind: a folder or hub id; "FILE.py:FUNCTION" with an absolute path; "package.module:FUNCTION"."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of a py: function."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How the model is brought up."""
+
+    dtype: str | None = None
+    """A key of DTYPES; None leaves what the target gives."""
+    device: str = "cpu"
+    attention: str | None = None
+    """transformers' attn_implementation: "eager", "sdpa", ...; hf: targets only."""
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to run."""
+
+    model: nn.Module
+    inputs: dict[str, torch.Tensor] | None
+    """What the target itself wants to be fed, by forward's parameter names."""
+    tokenizer_folder: str | None
+    """Where a tokenizer can be found."""
+
+
+def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
+    """`hf:DIR`, `py:FILE.py:FUNCTION` or `py:package.module:FUNCTION`; ProbeError for anything else."""
+    kind, colon, place = text.partition(":")
+    if kind == "hf" and place:
+        if arguments:
+            raise ProbeError("--arg has no effect on an hf: target", hint="only a py: target's function takes arguments")
+        return Target("hf", str(Path(place).resolve()) if Path(place).exists() else place)
+    if kind == "py" and place.rpartition(":")[0]:
+        where, _, function = place.rpartition(":")
+        if where.endswith(".py"):
+            where = str(Path(where).resolve())
+        return Target("py", f"{where}:{function}", dict(arguments or {}))
+    meant = f"; did you mean hf:{text}?" if not colon and Path(text).is_dir() else ""
+    raise ProbeError(
+        f"{text!r} is no target{meant}",
+        hint="a target is hf:DIR-or-ID, py:FILE.py:FUNCTION or py:package.module:FUNCTION",
+    )
+
+
+def load(target: Target, options: LoadOptions) -> Loaded:
+    """Bring up the model, in eval mode unless its function put it in train mode on purpose.
+
+    Runs the target's own code (py:). ProbeError where it cannot be found or loaded.
+    """
+    if options.dtype is not None and options.dtype not in DTYPES:
+        raise ProbeError(f"unknown dtype {options.dtype!r}", hint=f"one of {', '.join(DTYPES)}")
+    if target.kind == "hf":
+        from probe.targets.hf import load_hf
+
+        return load_hf(target, options)
+    from probe.targets.py import load_py
+
+    if options.attention:
+        raise ProbeError("--attn has no effect on a py: target", hint="pass it to the function: --arg attn=eager")
+    return load_py(target, options)
+
+
+def to_device(model: nn.Module, options: LoadOptions) -> nn.Module:
+    """Move and cast; an unknown or missing device is the user's to fix."""
+    try:
+        moved = model.to(options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ProbeError(f"cannot use device {options.device!r}: {_first_line(error)}", hint="try --device cpu") from None
+    return moved.to(DTYPES[options.dtype]) if options.dtype else moved
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

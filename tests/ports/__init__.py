@@ -1,0 +1,1 @@
+"""Ports written independently of transformers, and the references they are held against."""

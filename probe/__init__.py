@@ -1,11 +1,12 @@
 """probe: record what every layer computed in a reference and in a candidate, and say where they part.
 
-    with probe.record(model, "ref.h5"):
-        model(**inputs)
-    report = probe.diff("ref.h5", "cand.h5", reference=model)
-    dump = probe.open("ref.h5")
+with probe.record(model, "ref.h5"):
+    model(**inputs)
+report = probe.diff("ref.h5", "cand.h5", reference=model)
+dump = probe.open("ref.h5")
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for: `import probe` alone brings neither torch nor numpy."""
-    match name:
-        case "record":
-            from probe.capture.record import record as found
-        case "diff":
-            from probe.compare import diff as found
-        case "open":
-            from probe.dump import Dump as found
-        case "ProbeError":
-            from probe.errors import ProbeError as found
-        case _:
-            raise AttributeError(f"module 'probe' has no attribute {name!r}")
-    return found
+    homes = {
+        "record": ("probe.capture.record", "record"),
+        "diff": ("probe.compare", "diff"),
+        "open": ("probe.dump", "Dump"),
+        "ProbeError": ("probe.errors", "ProbeError"),
+    }
+    if name not in homes:
+        raise AttributeError(f"module 'probe' has no attribute {name!r}")
+    module, attribute = homes[name]
+    return getattr(import_module(module), attribute)

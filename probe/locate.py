@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from probe.replay.local import LocalError
+from probe.replay.local_error import LocalError
 from probe.report import Finding, Place
 from probe.tap import template
 
@@ -24,7 +24,14 @@ def first_place(errors: Sequence[LocalError]) -> Place | None:
     for error in errors:
         if at_fault(error):
             tap = error.pair.reference
-            return Place(error.module, tap.name, tap.step, relative(error.error, error), relative(error.floor, error), error.ratio)
+            return Place(
+                error.module,
+                tap.name,
+                tap.step,
+                relative(error.error, error),
+                relative(error.floor, error),
+                error.ratio,
+            )
     return None
 
 

@@ -7,11 +7,13 @@ sums in that type, and sums over blocks in float64: figures are good to about si
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.generic]
+Numbers = NDArray[Any]
+"""Of any dtype that numpy calculates in."""
 BLOCK = 1 << 16
 """Elements: 256 KiB of float32, which fits the second-level cache twice over."""
 
@@ -53,7 +55,7 @@ class Sums:
 
     @property
     def cosine(self) -> float:
-        """<r, c> / (||r|| ||c||): blind to scale. 1 where both are zero, NaN where one is or where values are missing."""
+        """<r, c> / (||r|| ||c||): blind to scale. 1 where both are zero, NaN where one is, or values are missing."""
         if self.num_unequal_nonfinite:
             return math.nan
         norms = math.sqrt(self.reference_squares) * math.sqrt(self.candidate_squares)
@@ -164,5 +166,5 @@ def _rows(reference: Numbers, candidate: Numbers) -> Iterator[tuple[Numbers, Num
 
 
 def _log_softmax(row: Numbers) -> Numbers:
-    shifted = row - row.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    shifted: Numbers = row - row.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()))

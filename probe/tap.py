@@ -19,7 +19,8 @@ class Statistics:
     """64 bits that depend on every byte and its place: equal tensors have equal hashes."""
 
 
-UNMEASURED = Statistics(*[float("nan")] * 5, 0, 0, 0)
+_NAN = float("nan")
+UNMEASURED = Statistics(_NAN, _NAN, _NAN, _NAN, _NAN, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Are these two dumps comparable at all? Most days are lost to a wrong comparison, not to a wrong model."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from probe.dump import Dump
 from probe.dump.dtypes import decode
 from probe.report import Status, TrustCheck
 
-Numbers = NDArray[np.generic]
+Numbers = NDArray[Any]
 TOKEN_NAMES = ("input_ids", "tokens", "idx", "ids", "input_tokens", "x")
 
 
@@ -30,7 +31,9 @@ def trust(reference: Dump, candidate: Dump, mapping: Mapping) -> tuple[TrustChec
 def _complete(reference: Dump, candidate: Dump) -> Iterator[TrustCheck]:
     for name, dump in (("reference", reference), ("candidate", candidate)):
         if not dump.complete:
-            message = f"the {name}'s recording is unfinished ({dump.path}): only its first {len(dump.taps)} taps are there"
+            message = (
+                f"the {name}'s recording is unfinished ({dump.path}): only its first {len(dump.taps)} taps are there"
+            )
             yield TrustCheck("complete", Status.WARN, message)
 
 
@@ -43,8 +46,8 @@ def _same_inputs(reference: Dump, candidate: Dump) -> Iterator[TrustCheck]:
     kept = kept_tokens(reference)
     pairs = [(name, ours[name], theirs[name]) for name in ours if name in theirs]
     if not pairs:
-        own, other = next(iter(ours)), next(iter(theirs))
-        pairs = [(f"{own} / {other}", ours[own], theirs[other])]
+        own, its = next(iter(ours)), next(iter(theirs))
+        pairs = [(f"{own} / {its}", ours[own], theirs[its])]
     for name, mine, other in pairs:
         problem = _difference(mine, other, kept)
         if problem:
@@ -79,14 +82,18 @@ def _same_mode(reference: Dump, candidate: Dump) -> Iterator[TrustCheck]:
         training = dump.environment.get("training") or []
         if training:
             which = training[0] or "the model"
-            yield TrustCheck("mode", Status.WARN, f"the {name} ran in train mode ({which}): dropout makes runs differ; call .eval()")
+            yield TrustCheck(
+                "mode", Status.WARN, f"the {name} ran in train mode ({which}): dropout makes runs differ; call .eval()"
+            )
 
 
 def _compared(mapping: Mapping) -> Iterator[TrustCheck]:
     outputs = [pair for pair in mapping.pairs if not pair.reference.is_input]
     if outputs:
         total = len(mapping.pairs) + len(mapping.reference_only)
-        yield TrustCheck("compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart")
+        yield TrustCheck(
+            "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart"
+        )
     else:
         yield TrustCheck("compared", Status.FAIL, "the two dumps have nothing in common: no output could be paired")
 

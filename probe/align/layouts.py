@@ -9,12 +9,15 @@ KINDS = {"bool": "bool", "complex32": "complex", "complex64": "complex", "comple
 
 
 def number_kind(dtype: str) -> str:
-    """"float", "int", "bool" or "complex": only like is compared with like."""
+    """ "float", "int", "bool" or "complex": only like is compared with like."""
     return "float" if dtype in FLOATS else KINDS.get(dtype, "int")
 
 
 def layout_for(
-    reference: tuple[int, ...], candidate: tuple[int, ...], batch_and_tokens: tuple[int, int] | None, num_kept: int | None
+    reference: tuple[int, ...],
+    candidate: tuple[int, ...],
+    batch_and_tokens: tuple[int, int] | None,
+    num_kept: int | None,
 ) -> Layout | None:
     """The layout that makes `candidate` into `reference`; None where there is none.
 

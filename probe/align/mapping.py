@@ -1,6 +1,7 @@
 """A mapping: which candidate values stand for which reference tap, and how their axes are brought to its shape."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import einops
 import numpy as np
@@ -10,7 +11,7 @@ from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.tap import Tap
 
-Numbers = NDArray[np.generic]
+Numbers = NDArray[Any]
 Slice = tuple[int, int]
 
 

@@ -34,7 +34,7 @@ class ModuleTable:
                 self.weights[weight.module].append((weight.name.rpartition(".")[2], weight.shape))
 
     def input_kind(self, module: str) -> str | None:
-        """"float" or "int" ...: an embedding and a head may share one weight, but not this."""
+        """ "float" or "int" ...: an embedding and a head may share one weight, but not this."""
         return next((number_kind(tap.dtype) for tap in self.taps[module] if tap.is_input), None)
 
     def children(self, module: str) -> set[str]:
@@ -119,7 +119,7 @@ Rule = tuple[tuple[str, tuple[int, ...] | None, tuple[tuple[int, int], ...] | No
 
 def _rule(module: str, option: Option) -> Rule:
     _, indices = template(module)
-    rule = []
+    rule: list[tuple[str, tuple[int, ...] | None, tuple[tuple[int, int], ...] | None]] = []
     for part in option:
         name, theirs = template(part.module)
         if len(theirs) == len(indices):

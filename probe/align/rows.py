@@ -82,7 +82,7 @@ class RowIndex:
         last = np.searchsorted(self._sorted[:, 0], direction[0] + NEAR, side="right")
         near = np.abs(self._sorted[first:last] - direction).max(axis=1, initial=0) <= NEAR
         hits = np.flatnonzero(near) + first
-        return hits if len(hits) <= MOST_ALIKE else hits[:0]
+        return np.asarray(hits if len(hits) <= MOST_ALIKE else hits[:0])
 
     def _straight(
         self, directions: NDArray[np.float32], norms: NDArray[np.float32], weight: Weight, offset: int

@@ -1,13 +1,13 @@
 """The mapping table: TOML, made to be read and edited. Its rows come before anything that is inferred.
 
-    [[pair]]
-    reference = "model.layers.{i}.self_attn.q_proj"      # a module, or a tap ("...q_proj:out")
-    candidate = "blocks.{i}.attn.wqkv[0:64]"             # channels of the output; a list is joined side by side
-    layout = "b t (h d) -> b h t d"                      # einops, candidate -> reference; only if shapes do not tell
+[[pair]]
+reference = "model.layers.{i}.self_attn.q_proj"      # a module, or a tap ("...q_proj:out")
+candidate = "blocks.{i}.attn.wqkv[0:64]"             # channels of the output; a list is joined side by side
+layout = "b t (h d) -> b h t d"                      # einops, candidate -> reference; only if shapes do not tell
 
-    [[skip]]
-    reference = "model.layers.{i}.self_attn"
-    reason = "the port has no such point"
+[[skip]]
+reference = "model.layers.{i}.self_attn"
+reason = "the port has no such point"
 """
 
 import re
@@ -39,12 +39,17 @@ def apply_table(path: Path, mapping: Mapping, reference: Dump, candidate: Dump) 
         modules = [module for module in ours if template(module)[0] == template(wanted)[0] or module == wanted]
         modules = [module for module in modules if module == wanted or "{" in wanted]
         if not modules:
-            raise ProbeError(f"{where}: the reference has no module {wanted!r}", hint=f"'probe show {reference.path}' lists them")
+            raise ProbeError(
+                f"{where}: the reference has no module {wanted!r}", hint=f"'probe show {reference.path}' lists them"
+            )
         for module in modules:
             parts = _parts(row.get("candidate"), template(module)[1], where)
             missing = [part.module for part in parts if part.module not in theirs]
             if missing:
-                raise ProbeError(f"{where}: the candidate has no module {missing[0]!r}", hint=f"'probe show {candidate.path}' lists them")
+                raise ProbeError(
+                    f"{where}: the candidate has no module {missing[0]!r}",
+                    hint=f"'probe show {candidate.path}' lists them",
+                )
             matches[module] = Match(parts, "table")
             if "layout" in row:
                 layouts[module] = Layout(_text(row, "layout", where))
@@ -62,7 +67,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ProbeError(f"cannot read {path}: {error.strerror}", hint="give the path of a mapping table") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProbeError(f"{path} is no TOML: {error}", hint="see 'probe diff --help' for a mapping table's form") from None
+        raise ProbeError(
+            f"{path} is no TOML: {error}", hint="see 'probe diff --help' for a mapping table's form"
+        ) from None
     unknown = table.keys() - {"pair", "skip"}
     if unknown or not table:
         what = f"has an unknown table {sorted(unknown)[0]!r}" if unknown else "is empty"
@@ -87,7 +94,9 @@ def _parts(value: Any, indices: tuple[int, ...], where: str) -> tuple[Part, ...]
             text = text.replace("{" + letter + "}", str(index))
         found = _PART.match(text)
         if not found:
-            raise ProbeError(f"{where}: cannot read {text!r}", hint="write a module's name, and channels as [0:64,128:192]")
+            raise ProbeError(
+                f"{where}: cannot read {text!r}", hint="write a module's name, and channels as [0:64,128:192]"
+            )
         ranges = found["ranges"]
         columns = tuple(tuple(map(int, part.split(":"))) for part in ranges.split(",")) if ranges else None
         parts.append(Part(found["module"], columns))  # type: ignore[arg-type]

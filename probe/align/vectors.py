@@ -50,4 +50,4 @@ def _values(dump: Dump, weight: Weight) -> NDArray[np.float64] | None:
 
 
 def _centred(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vectors - vectors.mean(axis=1, keepdims=True)
+    return np.asarray(vectors - vectors.mean(axis=1, keepdims=True))

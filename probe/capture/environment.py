@@ -12,7 +12,17 @@ from torch import nn
 
 from probe.capture.tensors import dtype_name
 
-PACKAGES = ("layer-probe", "torch", "transformers", "numpy", "h5py", "safetensors", "accelerate", "liger-kernel", "vllm")
+PACKAGES = (
+    "layer-probe",
+    "torch",
+    "transformers",
+    "numpy",
+    "h5py",
+    "safetensors",
+    "accelerate",
+    "liger-kernel",
+    "vllm",
+)
 
 
 def environment(model: nn.Module) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from probe.capture.recorder import Recorder
 from probe.capture.hooks import watching
+from probe.capture.recorder import Recorder
 from probe.dump import DumpWriter
 from probe.errors import ProbeError
 

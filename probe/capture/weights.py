@@ -18,7 +18,7 @@ from probe.capture.tensors import dtype_name, to_bits, why_not_stored
 from probe.dump import Sketches, Weight, projections
 from probe.dump.statistics import statistics
 
-Bits = NDArray[np.generic]
+Bits = NDArray[Any]
 ROWS_AT_ONCE = 4096
 """Rows that are brought to float32 together, so that a large matrix is never there twice."""
 
@@ -46,7 +46,7 @@ class WeightTable:
             if reason:
                 self.skipped[name] = reason
                 continue
-            place = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+            place = (tensor.data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape))
             tied_to = first_names.setdefault(place, name) if tensor.numel() else name
             self._add(name, tensor.detach(), "" if tied_to == name else tied_to)
         empty = torch.zeros(0, projections(0).shape[1])

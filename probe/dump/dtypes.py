@@ -7,6 +7,7 @@ floating point specification (e4m3fn, e5m2) and of the ONNX float 8 page (the fn
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from probe.errors import ProbeError
 
-Bits = NDArray[np.generic]
+Bits = NDArray[Any]
+"""Of any dtype that holds the bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ def _table(dtype: str) -> NDArray[np.float32]:
     mantissa = codes & (2**small.mantissa_bits - 1)
     exponent = (codes >> small.mantissa_bits) & (2**small.exponent_bits - 1)
     fraction = mantissa / 2**small.mantissa_bits
-    numbers = np.where(exponent == 0, fraction * 2.0 ** (1 - small.bias), (1 + fraction) * 2.0 ** (exponent - small.bias))
+    numbers = np.where(
+        exponent == 0, fraction * 2.0 ** (1 - small.bias), (1 + fraction) * 2.0 ** (exponent - small.bias)
+    )
     top = exponent == 2**small.exponent_bits - 1
     if small.nan == "ieee":
         numbers = np.where(top, np.where(mantissa == 0, np.inf, np.nan), numbers)
@@ -107,7 +111,7 @@ def _table(dtype: str) -> NDArray[np.float32]:
     numbers = np.where(codes >= 128, -numbers, numbers)
     if small.nan == "fnuz":
         numbers[128] = np.nan
-    return numbers.astype(np.float32)
+    return np.asarray(numbers, np.float32)
 
 
 def decode(bits: Bits, dtype: str) -> Bits:
@@ -117,7 +121,7 @@ def decode(bits: Bits, dtype: str) -> Bits:
     if dtype == "float16":
         return bits.astype(np.float32)
     if dtype in SMALL_FLOATS or dtype == "float8_e8m0fnu":
-        return _table(dtype)[bits]
+        return np.asarray(_table(dtype)[bits])
     if dtype == "complex32":
         return bits.view(np.float16).astype(np.float32).view(np.complex64)
     return bits

@@ -231,4 +231,7 @@ def _why_unreadable(path: Path, error: OSError) -> tuple[str, str]:
         signature = opened.read(8)
     if signature == b"\x89HDF\r\n\x1a\n":
         return f"{path} is a damaged HDF5 file", "copy it again, or record it again"
-    return f"{path} is not an HDF5 file", "record one with 'probe dump TARGET -o FILE'; to read arrays of other tools see 'probe import'"
+    return (
+        f"{path} is not an HDF5 file",
+        "record one with 'probe dump TARGET -o FILE'; to read arrays of other tools see 'probe import'",
+    )

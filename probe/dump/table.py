@@ -77,7 +77,7 @@ class Sketches:
     norms: NDArray[np.float32]
     """(num_rows,): Euclidean norms."""
     directions: NDArray[np.float16]
-    """(num_rows, 8): the row, divided by its norm, projected on eight fixed pseudo-random vectors; see `projections`."""
+    """(num_rows, 8): the row, divided by its norm, projected on eight fixed pseudo-random vectors: `projections`."""
 
 
 def projections(length: int) -> NDArray[np.float32]:
@@ -104,8 +104,8 @@ def _statistics_row(statistics: Statistics) -> tuple[Any, ...]:
 
 
 def _statistics(row: Any) -> Statistics:
-    floats = (float(row[key]) for key in ("min", "max", "mean", "std", "l2"))
-    return Statistics(*floats, int(row["nan"]), int(row["inf"]), int(row["hash"]))
+    low, high, mean, std, l2 = (float(row[key]) for key in ("min", "max", "mean", "std", "l2"))
+    return Statistics(low, high, mean, std, l2, int(row["nan"]), int(row["inf"]), int(row["hash"]))
 
 
 def tap_row(tap: Tap) -> tuple[Any, ...]:

@@ -47,7 +47,8 @@ class DumpWriter:
             self._file = h5py.File(self.partial, "w", libver="earliest")
         except OSError as error:
             raise ProbeError(
-                f"cannot write {path}: {error.strerror or error}", hint="does the folder exist, and may you write there?"
+                f"cannot write {path}: {error.strerror or error}",
+                hint="does the folder exist, and may you write there?",
             ) from None
         self._descriptor = os.open(self.partial, os.O_WRONLY)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-writer")

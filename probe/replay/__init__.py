@@ -6,7 +6,3 @@ causes there. A third, only if something differs, lets the reference keep its ow
 where all that follows agrees even so, the candidate was merely tapped at another point, and the passes are run again
 without putting that tensor in.
 """
-
-from probe.replay.local import LocalError, Replayed, replay
-
-__all__ = ["LocalError", "Replayed", "replay"]

@@ -29,7 +29,7 @@ class InFloat64(TorchFunctionMode):
             return args[0].double()
         if func is torch.Tensor.type and len(args) == 1 and not kwargs:
             return func(*args)
-        in_place = name.endswith("_") and not name.endswith("__") or name in ("__setitem__", "__iadd__", "__imul__")
+        in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", "__iadd__", "__imul__")
         first = args[:1] if in_place else ()
         args = (*first, *(_map(value, _widened) for value in args[len(first) :]))
         kwargs = {key: value if key == "out" else _map(value, _widened) for key, value in kwargs.items()}

@@ -89,7 +89,9 @@ class Replay:
             if name in self._free:
                 set_origin(tensor, here)
                 return tensor
-            forced = torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, tensor.dtype).reshape(tensor.shape)
+            forced = (
+                torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, tensor.dtype).reshape(tensor.shape)
+            )
             if kept is not None:
                 mask = torch.from_numpy(kept).to(tensor.device).reshape(*kept.shape, *[1] * (tensor.dim() - 2))
                 forced = torch.where(mask, forced, tensor)
@@ -112,4 +114,8 @@ class Replay:
 
 def _key(pair: Pair) -> tuple[Any, ...]:
     """Equal for pairs whose candidate values are the same numbers in the same layout."""
-    return tuple((s.tap.statistics.hash, s.tap.dtype, s.columns) for s in pair.sources), pair.layout, pair.reference.shape
+    return (
+        tuple((s.tap.statistics.hash, s.tap.dtype, s.columns) for s in pair.sources),
+        pair.layout,
+        pair.reference.shape,
+    )

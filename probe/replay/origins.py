@@ -10,8 +10,8 @@ from torch.overrides import TorchFunctionMode
 
 _LOOKS = {
     "view", "reshape", "transpose", "permute", "contiguous", "expand", "expand_as", "unsqueeze", "squeeze", "chunk",
-    "split", "flatten", "unflatten", "__getitem__", "view_as", "detach", "clone", "size", "dim", "swapaxes", "t", "narrow",
-    "select", "unbind", "movedim", "to", "type_as", "float", "double", "half", "bfloat16", "rearrange", "cat", "stack",
+    "split", "flatten", "unflatten", "__getitem__", "view_as", "detach", "clone", "size", "dim", "swapaxes", "t",
+    "narrow", "select", "unbind", "movedim", "to", "type_as", "float", "double", "half", "bfloat16", "cat", "stack",
 }  # fmt: skip
 """Calls that move numbers without computing any: a fault cannot arise in them alone."""
 _ATTRIBUTE = "_probe_origin"

@@ -51,7 +51,8 @@ def encode(folder: str, prompts: list[str]) -> dict[str, list[list[int]]]:
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ProbeError(
-            f"{folder} has no tokenizer that transformers can load: {reason}", hint="use --tokens 1,2,3 instead of --prompt"
+            f"{folder} has no tokenizer that transformers can load: {reason}",
+            hint="use --tokens 1,2,3 instead of --prompt",
         ) from None
     if len(prompts) > 1 and tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

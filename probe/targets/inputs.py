@@ -40,7 +40,9 @@ def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]
         fed, notes = _from_dump(model, request.dump)
     elif request.prompts:
         if loaded.tokenizer_folder is None:
-            raise ProbeError("--prompt needs a tokenizer, and only an hf: target has one", hint="use --tokens or --inputs")
+            raise ProbeError(
+                "--prompt needs a tokenizer, and only an hf: target has one", hint="use --tokens or --inputs"
+            )
         from probe.targets.hf import encode
 
         encoded = encode(loaded.tokenizer_folder, list(request.prompts))
@@ -52,7 +54,9 @@ def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]
     elif loaded.inputs is not None:
         fed = loaded.inputs
     else:
-        raise ProbeError("nothing to feed the model", hint="give --prompt, --tokens, --random-tokens N or --inputs REF.h5")
+        raise ProbeError(
+            "nothing to feed the model", hint="give --prompt, --tokens, --random-tokens N or --inputs REF.h5"
+        )
     _check_ids(model, fed)
     return {name: value.to(_device(model)) for name, value in fed.items()}, notes
 
@@ -107,7 +111,7 @@ def _ids(request: InputRequest) -> torch.Tensor:
         ids = torch.tensor(rows, dtype=torch.long)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ProbeError(
-            f"these are no token ids: {error}", hint='write them as 1,2,3, a sentence a line, all of one length'
+            f"these are no token ids: {error}", hint="write them as 1,2,3, a sentence a line, all of one length"
         ) from None
     if ids.dim() != 2 or not ids.numel():
         raise ProbeError("no token ids were given", hint="write them as 1,2,3")

@@ -29,7 +29,7 @@ class Target:
     kind: str
     """"hf" or "py"."""
     place: str
-    """What follows the kind: a folder or hub id; "FILE.py:FUNCTION" with an absolute path; "package.module:FUNCTION"."""
+    """What follows the kind: a folder or hub id; "/path/FILE.py:FUNCTION"; "package.module:FUNCTION"."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of a py: function."""
 
@@ -65,7 +65,9 @@ def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
     kind, colon, place = text.partition(":")
     if kind == "hf" and place:
         if arguments:
-            raise ProbeError("--arg has no effect on an hf: target", hint="only a py: target's function takes arguments")
+            raise ProbeError(
+                "--arg has no effect on an hf: target", hint="only a py: target's function takes arguments"
+            )
         return Target("hf", str(Path(place).resolve()) if Path(place).exists() else place)
     if kind == "py" and place.rpartition(":")[0]:
         where, _, function = place.rpartition(":")
@@ -102,7 +104,9 @@ def to_device(model: nn.Module, options: LoadOptions) -> nn.Module:
     try:
         moved = model.to(options.device)
     except (RuntimeError, AssertionError) as error:
-        raise ProbeError(f"cannot use device {options.device!r}: {_first_line(error)}", hint="try --device cpu") from None
+        raise ProbeError(
+            f"cannot use device {options.device!r}: {_first_line(error)}", hint="try --device cpu"
+        ) from None
     return moved.to(DTYPES[options.dtype]) if options.dtype else moved
 
 

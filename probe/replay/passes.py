@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,39 +18,7 @@ from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
 from probe.replay.force import Meeting, Replay
-
-@dataclass(frozen=True, slots=True)
-class LocalError:
-    """What one span added of its own; norms are Euclidean, of the whole tap."""
-
-    pair: Pair
-    error: float
-    """||candidate - exact||; infinite where one side alone has a NaN or an infinity."""
-    rounding: float
-    """||low precision - exact||."""
-    norm: float
-    """||exact||."""
-    floor: float
-    """The rounding to be expected: `rounding`, but never less than one rounding of the result."""
-    span_start: str
-    """The last tap before, of those that it was computed from."""
-    module: str
-    """The deepest module whose code can be at fault."""
-    elsewhere: bool = False
-    """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
-
-    @property
-    def ratio(self) -> float:
-        return self.error / self.floor
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """All local errors, in order of execution."""
-
-    errors: tuple[LocalError, ...]
-    low_dtype: str
-
+from probe.replay.local_error import LocalError
 
 Suspicious = Callable[[LocalError], bool]
 Progress = Callable[[str], None]
@@ -63,8 +31,8 @@ def replay(
     model: nn.Module,
     suspicious: Suspicious,
     progress: Progress = lambda stage: None,
-) -> Replayed:
-    """Replay every step of the reference. `model` is the reference, live; it is left as it was.
+) -> tuple[LocalError, ...]:
+    """Local errors at every pair, in order of execution. `model` is the reference, live; it is left as it was.
 
     `suspicious` says which errors are worth the third pass. ProbeError where the model cannot be run again.
     """
@@ -83,7 +51,7 @@ def replay(
                 break
             free |= elsewhere
         errors += [replace(error, elsewhere=error.pair.reference.name in free) for error in found]
-    return Replayed(tuple(errors), low)
+    return tuple(errors)
 
 
 MOST_ROUNDS = 4
@@ -174,7 +142,9 @@ class Passes:
             Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ProbeError(f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay") from error
+            raise ProbeError(
+                f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay"
+            ) from error
 
 
 def measure(meeting: Meeting, low: torch.Tensor | None, low_dtype: str) -> LocalError:

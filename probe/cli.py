@@ -1,0 +1,91 @@
+"""The `probe` command: a parser made of the commands, errors to stderr, exceptions to exit codes."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import IntEnum
+
+from probe import __version__
+from probe.commands import COMMANDS
+from probe.errors import ProbeError
+
+EPILOG = """\
+examples:
+  probe demo                                            see it find two bugs, in half a minute
+  probe dump hf:DIR --prompt "The quick fox" -o ref.h5  record the reference
+  probe dump py:port.py:build --inputs ref.h5 -o cand.h5
+  probe diff ref.h5 cand.h5                             say where the candidate parts, and what it does there
+
+exit codes: 0 the candidate matches, 1 it diverges, 2 trouble, 130 interrupted
+"""
+
+
+class ExitCode(IntEnum):
+    """What the shell sees. A crash must never be 1: that means "diverged"."""
+
+    MATCH = 0
+    DIVERGED = 1
+    TROUBLE = 2
+    INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; imports neither torch nor numpy."""
+    parser = argparse.ArgumentParser(
+        prog="probe",
+        description="Record what every layer computed in a reference and in a candidate, and say where they part.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"probe {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        text = command.__doc__ or ""
+        added = commands.add_parser(
+            name,
+            help=text.partition("\n")[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(added)
+        added.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on stderr")
+        added.add_argument("--no-color", action="store_true", help="plain text (NO_COLOR does the same)")
+        added.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the only place that knows exit codes."""
+    args = build_parser().parse_args(argv)
+    if args.no_color:
+        os.environ["NO_COLOR"] = "1"
+    try:
+        diverged = args.run(args)
+        sys.stdout.flush()
+    except ProbeError as error:
+        _say(f"probe: error: {error}")
+        if error.hint:
+            _say(f"hint: {error.hint}")
+        return ExitCode.TROUBLE
+    except KeyboardInterrupt:
+        _say("probe: interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.TROUBLE
+    except Exception:
+        traceback.print_exc()
+        return ExitCode.TROUBLE
+    return ExitCode.DIVERGED if diverged else ExitCode.MATCH
+
+
+def _say(line: str) -> None:
+    """To stderr, with everything that a terminal would obey made visible: names in dumps are anybody's text."""
+    print("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in line), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

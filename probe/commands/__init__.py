@@ -1,0 +1,9 @@
+"""The commands, in the order in which a user meets them. Each module has `add_arguments(parser)` and `run(args)`.
+
+`run` returns True where the candidate diverges. Its docstring is the command's help. Nothing heavy is imported before
+a command runs.
+"""
+
+from probe.commands import demo, diff, dump, env, show
+
+COMMANDS = (demo, dump, diff, show, env)

@@ -1,0 +1,72 @@
+"""Compare two dumps: say where the candidate first does something of its own.
+
+The reference is loaded once more and replayed with the candidate's tensors put in, so that an error is told from one
+that came in with the inputs. That needs the reference's target: an hf: folder, or a py: function that you recorded
+yourself on this machine (or name with --reference). With --no-replay, places are approximate.
+
+A mapping table (--map FILE.toml) overrides what is inferred:
+  [[pair]]
+  reference = "model.layers.{i}.self_attn.q_proj"
+  candidate = "blocks.{i}.attn.wqkv[0:64]"
+  [[skip]]
+  reference = "model.rotary_emb"
+
+examples:
+  probe diff ref.h5 cand.h5
+  probe diff ref.h5 cand.h5 --json | jq .verdict
+  probe diff ref.h5 cand.h5 --reference py:reference.py:build
+
+exit codes: 0 identical or rounding noise, 1 diverged, 2 the two cannot be compared
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reference_dump", type=Path, metavar="REF", help="dump of the run taken as true")
+    parser.add_argument("candidate_dump", type=Path, metavar="CAND", help="dump of the run under suspicion")
+    parser.add_argument("--json", action="store_true", help="the whole report as JSON, schema 1")
+    parser.add_argument("--map", type=Path, metavar="FILE.toml", help="a mapping table")
+    parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
+    parser.add_argument("--reference", metavar="TARGET", help="load the reference from here")
+    parser.add_argument(
+        "--arg", action="append", default=[], metavar="KEY=VALUE", help="for --reference py:...; repeatable"
+    )
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="let an hf: reference run code from its folder"
+    )
+
+
+def run(args: argparse.Namespace) -> bool:
+    from probe.compare import diff
+    from probe.errors import ProbeError
+    from probe.render.progress import Progress
+    from probe.render.text import print_json, print_report
+    from probe.report import Verdict
+
+    if args.no_replay and args.reference:
+        raise ProbeError("--reference has no effect with --no-replay")
+    if args.arg and not args.reference:
+        raise ProbeError("--arg has no effect without --reference")
+    target = None
+    if args.reference:
+        from probe.commands.dump import _argument
+        from probe.targets import parse
+
+        target = parse(args.reference, dict(_argument(text) for text in args.arg))
+    with Progress(quiet=args.quiet) as progress:
+        report = diff(
+            args.reference_dump,
+            args.candidate_dump,
+            table=args.map,
+            replay=not args.no_replay,
+            reference_target=target,
+            trust_remote_code=args.trust_remote_code,
+            progress=progress,
+        )
+    if args.json:
+        print_json(report.to_dict())
+    else:
+        print_report(report)
+    return report.verdict is Verdict.DIVERGED

@@ -1,0 +1,37 @@
+"""Say what probe runs on: versions, devices, what is installed and what is not."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def run(args: argparse.Namespace) -> bool:
+    import platform
+    from importlib import metadata
+
+    from probe import __version__
+    from probe.render.text import print_json
+
+    found: dict[str, str | None] = {
+        "probe": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    for package in ("torch", "transformers", "numpy", "h5py", "einops", "rich", "textual", "matplotlib", "safetensors"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    if found["torch"]:
+        import torch
+
+        found["accelerator"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+        found["threads"] = str(torch.get_num_threads())
+    if args.json:
+        print_json(found)
+        return False
+    for name, version in found.items():
+        print(f"{name:13s} {version or 'not installed (pip install ' + name + ')'}")
+    return False

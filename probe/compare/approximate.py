@@ -1,0 +1,20 @@
+"""Where nothing can be replayed: a place by the size of errors alone, and said to be approximate."""
+
+from probe.report import Finding, Place, TapComparison
+
+APPROXIMATE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+"""Relative error that a run of this dtype may gather over a whole model: used only where nothing can be replayed."""
+
+
+def approximate_place(rows: tuple[TapComparison, ...]) -> tuple[Place | None, tuple[Finding, ...]]:
+    """The first tap whose error is far above what its dtype gathers; inherited error is not told apart."""
+    for row in rows:
+        limit = APPROXIMATE.get(row.dtype, 0.0)
+        if row.rel_l2 > limit:
+            module = row.reference.rpartition(":")[0]
+            place = Place(module, row.reference, row.step, row.rel_l2, limit or 1e-300, row.rel_l2 / (limit or 1e-300))
+            message = f"about here, by size alone (nothing was replayed): {row.reference} differs by {row.rel_l2:.1e}"
+            return place, (
+                Finding("unknown", module, (module,), ("", row.reference), message, error_before=row.rel_l2),
+            )
+    return None, ()

@@ -1,0 +1,95 @@
+"""probe.diff: trust, align, replay, locate, in this order, and a Report at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probe.align.pairs import align
+from probe.align.table import apply_table
+from probe.compare.approximate import approximate_place
+from probe.compare.rows import rows_and_output
+from probe.dump import Dump
+from probe.errors import ProbeError
+from probe.locate import findings, first_place
+from probe.replay.local_error import LocalError
+from probe.report import Place, Report, Status, TapComparison, Verdict
+from probe.trust import trust
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from probe.targets import Target
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it, of how much."""
+
+
+def diff(
+    reference_path: Path | str,
+    candidate_path: Path | str,
+    *,
+    reference: "nn.Module | None" = None,
+    table: Path | str | None = None,
+    replay: bool = True,
+    reference_target: "Target | None" = None,
+    trust_remote_code: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> Report:
+    """Compare two dumps, and say where the candidate first does something of its own.
+
+    With a live `reference`, or a target in the reference's dump that may be loaded again (its own hf: target, this
+    user's own py: target, or `reference_target`), the reference is replayed on the candidate's tensors; without,
+    places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. ProbeError where the two
+    cannot be compared.
+    """
+    with Dump(reference_path) as ours, Dump(candidate_path) as theirs:
+        mapping = align(ours, theirs)
+        if table is not None:
+            mapping = apply_table(Path(table), mapping, ours, theirs)
+        checks = trust(ours, theirs, mapping)
+        failed = next((check for check in checks if check.status is Status.FAIL), None)
+        if failed:
+            raise ProbeError(
+                f"{reference_path} and {candidate_path} cannot be compared: {failed.message}",
+                hint=_HINTS.get(failed.check),
+            )
+        errors: tuple[LocalError, ...] | None = None
+        if replay:
+            from probe.compare.live import local_errors
+
+            errors, check = local_errors(
+                ours, theirs, mapping, reference, reference_target, trust_remote_code, progress
+            )
+            checks = (*checks, check)
+        rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
+        first, found = approximate_place(rows) if errors is None else (first_place(errors), findings(errors))
+        return Report(
+            reference_path=str(reference_path),
+            candidate_path=str(candidate_path),
+            verdict=_verdict(rows, first),
+            trust=checks,
+            taps=rows,
+            reference_only=tuple(tap.name for tap in mapping.reference_only),
+            candidate_only=tuple(tap.name for tap in mapping.candidate_only),
+            output=output,
+            first=first,
+            findings=found,
+            replayed=errors is not None,
+            notes=tuple(
+                f"{error.pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
+                for error in errors or ()
+                if error.elsewhere
+            ),
+        )
+
+
+_HINTS = {
+    "inputs": "feed the candidate what the reference was fed: probe dump TARGET --inputs REF.h5 -o CAND.h5",
+    "compared": "is it the same model? If names and weights were both changed, give a mapping table: --map FILE.toml",
+}
+
+
+def _verdict(rows: tuple[TapComparison, ...], first: Place | None) -> Verdict:
+    if first is not None or any(row.share_nonfinite for row in rows):
+        return Verdict.DIVERGED
+    return Verdict.NOISE if any(row.rel_l2 for row in rows) else Verdict.IDENTICAL

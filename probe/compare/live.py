@@ -1,0 +1,64 @@
+"""The live reference behind a dump: found, checked to be the recorded one, and replayed."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from probe.align.mapping import Mapping
+from probe.capture.weights import weight_table
+from probe.dump import Dump
+from probe.errors import ProbeError
+from probe.locate import at_fault
+from probe.replay.local_error import LocalError
+from probe.replay.passes import replay
+from probe.report import Status, TrustCheck
+from probe.targets import LoadOptions, Target, load, may_load
+
+
+def local_errors(
+    ours: Dump,
+    theirs: Dump,
+    mapping: Mapping,
+    model: nn.Module | None,
+    target: Target | None,
+    trust_remote_code: bool,
+    progress: Callable[[str, int, int], None],
+) -> tuple[tuple[LocalError, ...] | None, TrustCheck]:
+    """Local errors, and whether the live reference is the recorded one; without a model, why there is none."""
+    if model is None:
+        try:
+            loadable = may_load(ours, target)
+        except ProbeError as error:
+            return None, TrustCheck("replay", Status.WARN, f"{error}; {error.hint}; until then places are approximate")
+        if loadable is None:
+            message = (
+                f"{ours.path} does not say how to load its model again: places are approximate; give reference=model"
+            )
+            return None, TrustCheck("replay", Status.WARN, message)
+        progress("loading the reference", 0, 0)
+        environment = ours.environment
+        attention = environment.get("attention") if loadable.kind == "hf" else None
+        dtype = environment.get("dtype")
+        model = load(loadable, LoadOptions(dtype, attention=attention, trust_remote_code=trust_remote_code)).model
+    changed = _changed_weights(ours, model)
+    if changed:
+        raise ProbeError(
+            f"the reference model is not the one that was recorded in {ours.path}: {changed}",
+            hint="record the reference again, or compare without it (--no-replay)",
+        )
+    errors = replay(ours, theirs, mapping, model, at_fault, lambda stage: progress(stage, 0, 0))
+    return errors, TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
+
+
+def _changed_weights(recorded: Dump, model: nn.Module) -> str | None:
+    """In words, the first weight of `model` that is not as recorded."""
+    if not recorded.weights:
+        return None
+    live = {weight.name: weight for weight in weight_table(model).weights}
+    for weight in recorded.weights:
+        other = live.get(weight.name)
+        if other is None:
+            return f"it has no weight {weight.name}"
+        if other.shape != weight.shape or other.statistics.hash != weight.statistics.hash:
+            return f"{weight.name} differs"
+    return None

@@ -1,0 +1,120 @@
+"""The two files side by side: metrics of every pair of taps, and of the model's output, end to end."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.align.layouts import number_kind
+from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
+from probe.align.pairs import kept_tokens
+from probe.dump import Dump
+from probe.dump.dtypes import LARGEST
+from probe.locate import relative
+from probe.metrics import BLOCK, Sums, compare, compare_blocks, compare_logits
+from probe.replay.local_error import LocalError
+from probe.report import OutputComparison, TapComparison
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it, of how much."""
+Kept = NDArray[np.bool_] | None
+
+
+def rows_and_output(
+    ours: Dump, theirs: Dump, mapping: Mapping, errors: tuple[LocalError, ...], progress: Progress
+) -> tuple[tuple[TapComparison, ...], OutputComparison | None]:
+    """Metrics of every pair from the two files, and of the model's output."""
+    local = {(e.pair.reference.step, e.pair.reference.name): e for e in errors}
+    rows: list[TapComparison] = []
+    output: OutputComparison | None = None
+    masks = {step: kept_tokens(ours, step) for step in ours.steps}
+    for index, pair in enumerate(mapping.pairs):
+        progress("comparing taps", index, len(mapping.pairs))
+        kept = masks[pair.reference.step]
+        sums = _pair_sums(pair, ours, theirs, kept)
+        rows.append(_row(pair, sums, local.get((pair.reference.step, pair.reference.name))))
+        if (
+            pair.reference.module == ""
+            and not pair.reference.is_input
+            and (output is None or "logits" in pair.reference.port)
+        ):
+            output = _output(pair, sums, ours, theirs, kept)
+    return tuple(rows), output
+
+
+def _pair_sums(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Sums:
+    reference, candidate = pair.reference, pair.sources[0].tap
+    same_bytes = reference.statistics.hash == candidate.statistics.hash and reference.dtype == candidate.dtype
+    if pair.is_plain and same_bytes and not reference.statistics.num_nan:
+        return _equal_sums(pair)
+    if pair.is_plain:
+        blocks = zip(ours.blocks(reference, BLOCK), theirs.blocks(candidate, BLOCK), strict=True)
+        return compare_blocks((_sentinels(r, reference.dtype), _sentinels(c, candidate.dtype)) for r, c in blocks)
+    r, c = _both(pair, ours, theirs, kept)
+    return compare(_sentinels(r, reference.dtype), _sentinels(c, candidate.dtype))
+
+
+def _equal_sums(pair: Pair) -> Sums:
+    """Equal hashes: the figures follow from the statistics, without reading either file."""
+    s, count = pair.reference.statistics, pair.reference.num_elements - pair.reference.statistics.num_inf
+    return Sums(count, 0.0, s.l2**2, s.l2**2, s.l2**2, s.mean * count if count else 0.0)
+
+
+def _both(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> tuple[Numbers, Numbers]:
+    """Both sides in the reference's shape; padded tokens left out where the candidate has none."""
+    r, c = ours.read(pair.reference), candidate_values(pair, theirs, kept)
+    return (r[kept], c[kept]) if pair.layout.unpadded and kept is not None else (r, c)
+
+
+def _sentinels(numbers: Numbers, dtype: str) -> Numbers:
+    """The most negative number of a dtype, which masks use for minus infinity, as minus infinity."""
+    largest = LARGEST.get(dtype)
+    if largest is None or not numbers.size or numbers.min() > -0.99 * largest:
+        return numbers
+    return np.where(numbers <= -0.99 * largest, -np.inf, numbers)
+
+
+def _row(pair: Pair, sums: Sums, local: LocalError | None) -> TapComparison:
+    if local is not None and local.elsewhere:
+        local = None
+    return TapComparison(
+        reference=pair.reference.name,
+        candidate=pair.candidate_name,
+        step=pair.reference.step,
+        shape=pair.reference.shape,
+        dtype=pair.sources[0].tap.dtype,
+        max_abs=np.inf if sums.num_unequal_nonfinite else sums.max_abs,
+        rel_l2=sums.rel_l2,
+        nmse=sums.nmse,
+        cosine=sums.cosine,
+        sqnr_db=sums.sqnr_db,
+        local_error=relative(local.error, local) if local else None,
+        floor=relative(local.floor, local) if local else None,
+        ratio=local.ratio if local else None,
+        share_nonfinite=bool(sums.num_unequal_nonfinite),
+    )
+
+
+def _output(pair: Pair, sums: Sums, ours: Dump, theirs: Dump, kept: Kept) -> OutputComparison:
+    largest = np.inf if sums.num_unequal_nonfinite else sums.max_abs
+    plain = OutputComparison(pair.reference.name, largest, sums.rel_l2, sums.nmse)
+    shape = pair.reference.shape
+    if "logits" not in pair.reference.port and (not shape or shape[-1] not in _vocabularies(ours)):
+        return plain
+    r, c = (side.reshape(-1, shape[-1]) for side in _both(pair, ours, theirs, kept))
+    agreement = compare_logits(r, c)
+    return OutputComparison(
+        plain.tap,
+        plain.max_abs,
+        plain.rel_l2,
+        plain.nmse,
+        agreement.kl,
+        agreement.argmax_match,
+        agreement.top10_overlap,
+    )
+
+
+def _vocabularies(dump: Dump) -> set[int]:
+    """Sizes of what can be a vocabulary: the first axes of weights whose module is fed whole numbers."""
+    embeddings = {tap.module for tap in dump.taps if tap.is_input and number_kind(tap.dtype) == "int"}
+    return {weight.shape[0] for weight in dump.weights if weight.module in embeddings and len(weight.shape) == 2}

@@ -1,0 +1,30 @@
+"""What a replay finds out at one tap; knows no torch, so that files alone can be compared without it."""
+
+from dataclasses import dataclass
+
+from probe.align.mapping import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class LocalError:
+    """What one span added of its own; norms are Euclidean, of the whole tap."""
+
+    pair: Pair
+    error: float
+    """||candidate - exact||; infinite where one side alone has a NaN or an infinity."""
+    rounding: float
+    """||low precision - exact||."""
+    norm: float
+    """||exact||."""
+    floor: float
+    """The rounding to be expected: `rounding`, but never less than one rounding of the result."""
+    span_start: str
+    """The last tap before, of those that it was computed from."""
+    module: str
+    """The deepest module whose code can be at fault."""
+    elsewhere: bool = False
+    """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
+
+    @property
+    def ratio(self) -> float:
+        return self.error / self.floor

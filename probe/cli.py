@@ -10,6 +10,7 @@ from enum import IntEnum
 from probe import __version__
 from probe.commands import COMMANDS
 from probe.errors import ProbeError
+from probe.render.progress import say
 
 EPILOG = """\
 examples:
@@ -66,25 +67,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         diverged = args.run(args)
         sys.stdout.flush()
     except ProbeError as error:
-        _say(f"probe: error: {error}")
+        say(f"probe: error: {error}")
         if error.hint:
-            _say(f"hint: {error.hint}")
+            say(f"hint: {error.hint}")
+        return ExitCode.TROUBLE
+    except ModuleNotFoundError as error:  # ours: what a user's own code lacks is a ProbeError
+        say(f"probe: error: probe {args.command} needs {error.name}, which is not installed here")
+        say(f"hint: pip install {error.name}")
         return ExitCode.TROUBLE
     except KeyboardInterrupt:
-        _say("probe: interrupted")
+        say("probe: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.TROUBLE
-    except Exception:
+    except (Exception, SystemExit):  # SystemExit: a model's own code may call sys.exit(0), which is no match either
         traceback.print_exc()
         return ExitCode.TROUBLE
     return ExitCode.DIVERGED if diverged else ExitCode.MATCH
-
-
-def _say(line: str) -> None:
-    """To stderr, with everything that a terminal would obey made visible: names in dumps are anybody's text."""
-    print("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in line), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from probe.replay.local_error import LocalError
 from probe.report import Finding, Place
 from probe.tap import template
 
-ABOVE_FLOOR = 8.0
+ABOVE_FLOOR = 4.0
 """Ratio of local error to floor from which a place is at fault.
 
-Measured over honest ports and kernels the largest ratio is about 4 in fp32 and 2 in bf16; see `make zoo`.
+The largest that an honest run reached in `make zoo` (20 architectures, eager against sdpa, independent ports, fp32,
+bf16 and fp16) is 1.3; a bf16 kernel with split accumulation reaches 1.4, and 3.1 at its worst token.
 """
 
 

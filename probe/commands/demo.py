@@ -1,16 +1,30 @@
 """Record a small reference and a port of it with two bugs, and find them. No network, half a minute.
 
 The dumps stay in dumps/, to go on with.
+
+examples:
+  probe demo
+  probe demo --json | jq .findings
 """
 
 import argparse
-from pathlib import Path
+import io
+from contextlib import nullcontext, redirect_stdout
 from types import ModuleType
 
-REFERENCE = "py:probe.demo.reference:build"
-PORT = "py:probe.demo.port:build"
-FOLDER = Path("dumps")
+from probe.render.progress import say
+
+REFERENCE, REFERENCE_DUMP = "py:probe.demo.reference:build", "dumps/demo-reference.h5"
+PORT, PORT_DUMP = "py:probe.demo.port:build", "dumps/demo-port.h5"
 NUM_TOKENS = 64
+CLOSING = f"""
+The port has two bugs: in layer 3 a norm uses eps 1e-5 where the reference has 1e-6, and the sliding
+window of layers 0, 2 and 4 lets a token see 17 tokens instead of 16. Go on with
+  probe show {REFERENCE_DUMP}
+  probe show {PORT_DUMP} blocks.0.attn.wo:in
+  probe diff {REFERENCE_DUMP} {PORT_DUMP} --json
+  probe dump {PORT} --arg bugs= --inputs {REFERENCE_DUMP} -o dumps/demo-clean.h5
+  probe diff {REFERENCE_DUMP} dumps/demo-clean.h5"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,29 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> bool:
-    """The same code as `probe dump` and `probe diff`; the exit code is 0 where it found what was planted."""
+    """The same code as `probe dump` and `probe diff`; the exit code is 0 where the port was seen to diverge."""
     from probe.commands import diff, dump
-    from probe.render.progress import say
 
-    reference, port = FOLDER / "demo-reference.h5", FOLDER / "demo-port.h5"
-    lines: list[tuple[ModuleType, list[str]]] = [
-        (dump, [REFERENCE, "--random-tokens", str(NUM_TOKENS), "-o", str(reference), "--force"]),
-        (dump, [PORT, "--inputs", str(reference), "-o", str(port), "--force"]),
-        (diff, [str(reference), str(port), *(["--json"] if args.json else [])]),
-    ]
-    for command, words in lines:
-        say(f"$ probe {command.__name__.rpartition('.')[2]} {' '.join(words)}", quiet=args.quiet)
-        parser = argparse.ArgumentParser()
-        command.add_arguments(parser)
-        command.run(parser.parse_args(words, argparse.Namespace(quiet=args.quiet)))
-    say(
-        "\nThe port has two bugs: in layer 3 a norm uses eps 1e-5 where the reference has 1e-6, and the sliding\n"
-        "window of layers 0, 2 and 4 lets a token see 17 tokens instead of 16. Go on with\n"
-        f"  probe show {reference}\n"
-        f"  probe show {port} blocks.0.attn.wo:in\n"
-        f"  probe diff {reference} {port} --json\n"
-        f"  probe dump {PORT} --arg bugs= --inputs {reference} -o {FOLDER}/demo-clean.h5\n"
-        f"  probe diff {reference} {FOLDER}/demo-clean.h5",
-        quiet=args.quiet,
-    )
+    with redirect_stdout(io.StringIO()) if args.json else nullcontext():  # JSON stands alone
+        feed = ["--random-tokens", str(NUM_TOKENS)]
+        _run(dump, [REFERENCE, *feed, "-o", REFERENCE_DUMP, "--force"], quiet=args.quiet)
+        _run(dump, [PORT, "--inputs", REFERENCE_DUMP, "-o", PORT_DUMP, "--force"], quiet=args.quiet)
+    json = ["--json"] if args.json else []
+    diverged = _run(diff, [REFERENCE_DUMP, PORT_DUMP, *json], quiet=args.quiet)
+    assert diverged, "the port's two bugs went unnoticed"
+    for line in CLOSING.split("\n"):
+        say(line, quiet=args.quiet)
     return False
+
+
+def _run(command: ModuleType, words: list[str], *, quiet: bool) -> bool:
+    say(f"$ probe {command.__name__.rpartition('.')[2]} {' '.join(words)}", quiet=quiet)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return bool(command.run(parser.parse_args(words, argparse.Namespace(quiet=quiet))))

@@ -42,19 +42,21 @@ def run(args: argparse.Namespace) -> bool:
     from probe.compare import diff
     from probe.errors import ProbeError
     from probe.render.progress import Progress
-    from probe.render.text import print_json, print_report
     from probe.report import Verdict
 
-    if args.no_replay and args.reference:
-        raise ProbeError("--reference has no effect with --no-replay")
+    if args.no_replay and (args.reference or args.trust_remote_code):
+        flag = "--reference" if args.reference else "--trust-remote-code"
+        raise ProbeError(f"{flag} has no effect with --no-replay", hint="leave one of the two away")
     if args.arg and not args.reference:
-        raise ProbeError("--arg has no effect without --reference")
+        raise ProbeError(
+            "--arg has no effect without --reference",
+            hint="a dump's own target is loaded with the arguments it was recorded with",
+        )
     target = None
     if args.reference:
-        from probe.commands.dump import _argument
-        from probe.targets import parse
+        from probe.targets import parse, read_arguments
 
-        target = parse(args.reference, dict(_argument(text) for text in args.arg))
+        target = parse(args.reference, read_arguments(args.arg))
     with Progress(quiet=args.quiet) as progress:
         report = diff(
             args.reference_dump,
@@ -66,7 +68,11 @@ def run(args: argparse.Namespace) -> bool:
             progress=progress,
         )
     if args.json:
+        from probe.render.json import print_json
+
         print_json(report.to_dict())
     else:
+        from probe.render.text import print_report
+
         print_report(report)
     return report.verdict is Verdict.DIVERGED

@@ -12,12 +12,20 @@ examples:
 """
 
 import argparse
-import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.errors import ProbeError
+from probe.render.progress import Progress, say
+
 if TYPE_CHECKING:
+    from torch import nn
+
     from probe.targets import Target
+
+
+FOLDER = Path("dumps")
+"""Where dumps go that are given no name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,16 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> bool:
-    from probe.errors import ProbeError
-    from probe.render.progress import Progress, say
-    from probe.targets import InputRequest, LoadOptions, inputs_for, load, parse
+    from probe.targets import InputRequest, LoadOptions, inputs_for, load, parse, read_arguments
 
     if args.seed is not None and args.random_tokens is None:
-        raise ProbeError("--seed has no effect without --random-tokens")
-    target = parse(args.target, dict(_argument(text) for text in args.arg))
-    output = args.output or Path("dumps") / f"{_file_name(target)}.h5"
-    if output.exists() and not args.force:
-        raise ProbeError(f"{output} exists already", hint="give another name with -o, or --force to replace it")
+        raise ProbeError("--seed has no effect without --random-tokens", hint="--random-tokens 64 --seed 1")
+    target = parse(args.target, read_arguments(args.arg))
+    output = args.output or FOLDER / f"{_file_name(target)}.h5"
+    _check_output(output, force=args.force)
     with Progress(quiet=args.quiet) as progress:
         progress("loading the model", 0, 0)
         options = LoadOptions(args.dtype, args.device, args.attn, args.trust_remote_code)
@@ -78,18 +83,34 @@ def run(args: argparse.Namespace) -> bool:
     return False
 
 
+def _check_output(output: Path, *, force: bool) -> None:
+    """Before a model is loaded, which may take minutes."""
+    if output.is_dir():
+        raise ProbeError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'ref.h5'}")
+    if output.exists() and not force:
+        raise ProbeError(f"{output} exists already", hint="give another name with -o, or --force to replace it")
+    if output.parent == FOLDER:
+        FOLDER.mkdir(exist_ok=True)
+    elif not output.parent.is_dir():
+        raise ProbeError(f"there is no folder {output.parent}", hint=f"mkdir -p {output.parent}")
+
+
 def _record(
-    model: Any, inputs: Any, output: Path, target: "Target", args: argparse.Namespace, progress: Any
+    model: "nn.Module",
+    inputs: dict[str, Any],
+    output: Path,
+    target: "Target",
+    args: argparse.Namespace,
+    progress: Progress,
 ) -> tuple[int, int]:
+    """Number of taps, and bytes. What the model raises is the user's to fix."""
     import torch
 
     from probe.capture.record import record
     from probe.dump import Dump
-    from probe.errors import ProbeError
     from probe.targets import sign
+    from probe.targets.foreign import message, raised_at
 
-    if output.parent == Path("dumps"):
-        output.parent.mkdir(exist_ok=True)
     try:
         with (
             torch.no_grad(),
@@ -106,27 +127,17 @@ def _record(
             model(**inputs)
     except ProbeError:
         raise
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except KeyboardInterrupt:
+        say(f"what ran until then is in {output}.partial", quiet=args.quiet)
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__} while it was recorded: {message(error)}{raised_at(error)}"
         raise ProbeError(
-            f"the model raised {type(error).__name__} while it was recorded: {reason}",
+            f"the model raised {what}",
             hint=f"what ran until then is in {output}.partial: probe show {output}.partial",
         ) from error
     with Dump(output) as dump:
         return len(dump.taps), output.stat().st_size
-
-
-def _argument(text: str) -> tuple[str, Any]:
-    """`key=value`; the value is a Python literal where it reads as one, else text."""
-    from probe.errors import ProbeError
-
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise ProbeError(f"--arg {text!r} is not KEY=VALUE")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
 
 
 def _file_name(target: "Target") -> str:

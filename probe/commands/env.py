@@ -1,4 +1,9 @@
-"""Say what probe runs on: versions, devices, what is installed and what is not."""
+"""Say what probe runs on: versions, devices, what is installed and what is not.
+
+examples:
+  probe env
+  probe env --json
+"""
 
 import argparse
 
@@ -12,7 +17,7 @@ def run(args: argparse.Namespace) -> bool:
     from importlib import metadata
 
     from probe import __version__
-    from probe.render.text import print_json
+    from probe.render.json import print_json
 
     found: dict[str, str | None] = {
         "probe": __version__,

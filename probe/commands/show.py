@@ -13,19 +13,25 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dump", type=Path, metavar="FILE", help="a dump")
     parser.add_argument("tap", nargs="?", metavar="TAP", help="a tap's name, as the list shows it")
-    parser.add_argument("--step", type=int, default=0, metavar="K", help="the model's K-th call (default 0)")
+    parser.add_argument("--step", type=int, metavar="K", help="TAP in the model's K-th call (default 0)")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
 def run(args: argparse.Namespace) -> bool:
     from probe.dump import Dump
-    from probe.render.contents import contents, one_tap, print_contents, print_tap
-    from probe.render.text import print_json
+    from probe.errors import ProbeError
 
+    if args.step is not None and args.tap is None:
+        raise ProbeError("--step has no effect without TAP", hint=f"probe show {args.dump} TAP --step {args.step}")
     with Dump(args.dump) as dump:
-        if args.tap is None:
-            print_json(contents(dump)) if args.json else print_contents(dump)
+        tap = dump.tap(args.tap, args.step or 0) if args.tap is not None else None
+        if args.json:
+            from probe.render.contents import contents, one_tap
+            from probe.render.json import print_json
+
+            print_json(one_tap(dump, tap) if tap else contents(dump))
         else:
-            tap = dump.tap(args.tap, args.step)
-            print_json(one_tap(dump, tap)) if args.json else print_tap(dump, tap)
+            from probe.render.listing import print_contents, print_tap
+
+            print_tap(dump, tap) if tap else print_contents(dump)
     return False

@@ -1,1 +1,1 @@
-"""A Report, or a dump's contents, as text and JSON."""
+"""A Report, or a dump's contents, as text and as JSON."""

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from probe.render.printable import printable
+
 PATIENCE = 1.0
 """Seconds that pass before a progress line appears."""
 
@@ -12,7 +14,7 @@ PATIENCE = 1.0
 def say(line: str, *, quiet: bool = False) -> None:
     """Talk goes to stderr: stdout is for results."""
     if not quiet:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 class Progress:

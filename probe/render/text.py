@@ -1,35 +1,19 @@
 """A Report for a terminal: the verdict where the eye falls, then findings, numbers around the first, and trust."""
 
-import json
 import math
-import sys
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.render.console import console, prose
+from probe.render.printable import printable
 from probe.report import Finding, Report, Status, TapComparison, Verdict
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
 CONTEXT = 3
 """Rows shown before and after the first divergence."""
-WIDTH = 110
-"""Columns where stdout is no terminal."""
-
-
-def console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, soft_wrap=False)
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))
-
-
-def printable(text: str) -> str:
-    """A name as it may safely be shown: control characters (terminal escapes) become visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def number(value: float | None) -> str:
@@ -55,7 +39,7 @@ def print_report(report: Report) -> None:
 def _print_verdict(out: Console, report: Report) -> None:
     for check in report.trust:
         if check.status is not Status.OK:
-            out.print(Text(f"{MARKS[check.status]}: {printable(check.message)}", style="yellow"))
+            prose(out, Text(printable(check.message), style="yellow"), f"{MARKS[check.status]}:")
     line = Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ")
     match report.verdict:
         case Verdict.IDENTICAL:
@@ -67,29 +51,18 @@ def _print_verdict(out: Console, report: Report) -> None:
                 else "no difference beyond what rounding may gather"
             )
         case Verdict.DIVERGED if report.first is not None:
-            line.append(
-                f"first at {printable(report.first.module) or 'the model itself'}, tap {printable(report.first.tap)}"
-            )
+            line.append(f"first at {_module(report.first.module)}, tap {printable(report.first.tap)}")
         case _:
             line.append("a NaN or an infinity is on one side alone")
-    out.print(line)
+    prose(out, line)
     out.print()
 
 
 def _print_finding(out: Console, index: int, finding: Finding) -> None:
-    head = Text.assemble(
-        (f"{index:2d}. ", "bold"),
-        (printable(finding.module) or "(the model itself)", "bold"),
-        f"   cause: {finding.cause}",
-    )
-    out.print(head)
-    out.print(Text(f"    {printable(finding.message)}"))
+    prose(out, Text.assemble((f"{index:2d}. {_module(finding.module)}", "bold"), f"   cause: {finding.cause}"))
+    prose(out, Text(printable(finding.message)), indent=4)
     if len(finding.modules) > 1:
-        out.print(
-            Text(
-                f"    in {', '.join(printable(name) or '(the model itself)' for name in finding.modules)}", style="dim"
-            )
-        )
+        prose(out, Text(f"in {', '.join(map(_module, finding.modules))}", style="dim"), indent=4)
     out.print()
 
 
@@ -126,32 +99,33 @@ def _row(tap: TapComparison, is_first: bool) -> tuple[Text | str, ...]:
 
 def _print_output(out: Console, report: Report) -> None:
     if report.output is None:
-        out.print("output    not compared: the two models return nothing alike")
+        prose(out, Text("not compared: the two models return nothing alike"), "output")
         return
     shown = report.output
-    line = f"output    {printable(shown.tap)}: relative error {number(shown.rel_l2)}, largest {number(shown.max_abs)}"
+    name = shown.tap.rpartition(":")[2].removeprefix("out").removeprefix(".")  # ":out.logits" is the model's logits
+    line = f"{printable(name)}: " if name else ""
+    line += f"relative error {number(shown.rel_l2)}, largest {number(shown.max_abs)}"
     if shown.argmax_match is not None and shown.top10_overlap is not None:
         line += f", KL {number(shown.kl)} nats, same next token {shown.argmax_match:.1%}"
         line += f", top ten shared {shown.top10_overlap:.1%}"
-    out.print(Text(line))
+    prose(out, Text(line), "output")
 
 
 def _print_coverage(out: Console, report: Report) -> None:
-    out.print(Text(f"compared  {len(report.taps)} pairs of taps"))
+    prose(out, Text(f"{len(report.taps)} pairs of taps"), "compared")
     for side, names in (("reference", report.reference_only), ("candidate", report.candidate_only)):
         if names:
-            few = ", ".join(printable(name) for name in names[:3])
-            out.print(
-                Text(
-                    f"          {len(names)} {side} taps have no counterpart: {few}{', ...' if len(names) > 3 else ''}",
-                    style="dim",
-                )
-            )
+            few = ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+            prose(out, Text(f"{len(names)} {side} taps have no counterpart: {few}", style="dim"), " ")
     for note in report.notes:
-        out.print(Text(f"note      {printable(note)}", style="dim"))
+        prose(out, Text(printable(note), style="dim"), "note")
 
 
 def _print_trust(out: Console, report: Report) -> None:
     for check in report.trust:
         if check.status is Status.OK:
-            out.print(Text(f"trust     {MARKS[check.status]}: {printable(check.message)}", style="dim"))
+            prose(out, Text(f"{MARKS[check.status]}: {printable(check.message)}", style="dim"), "trust")
+
+
+def _module(name: str) -> str:
+    return printable(name) or "the model itself"

@@ -30,11 +30,30 @@ class InFloat64(TorchFunctionMode):
         if func is torch.Tensor.type and len(args) == 1 and not kwargs:
             return func(*args)
         in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", "__iadd__", "__imul__")
+        if name in GROUPED:
+            return _grouped_mm(*_map(args, _widened), **_map(kwargs, _widened))
         first = args[:1] if in_place else ()
         args = (*first, *(_map(value, _widened) for value in args[len(first) :]))
         kwargs = {key: value if key == "out" else _map(value, _widened) for key, value in kwargs.items()}
         result = func(*args, **kwargs)
         return result if in_place else _map(result, _widened)
+
+
+GROUPED = ("_grouped_mm", "grouped_mm")
+"""Products of a mixture of experts; torch has no float64 kernel for them."""
+
+
+def _grouped_mm(
+    rows_TK: torch.Tensor, experts_EKN: torch.Tensor, *, offs: torch.Tensor, bias: torch.Tensor | None = None, **_: Any
+) -> torch.Tensor:
+    """Rows up to offs[0] times the first matrix, from there to offs[1] times the second, and so on.
+
+    T rows, K channels in, N out, E experts: torch.nn.functional.grouped_mm for a 2-D by 3-D product.
+    """
+    ends = [0, *offs.tolist()]
+    parts = [rows_TK[a:b] @ matrix for a, b, matrix in zip(ends, ends[1:], experts_EKN, strict=False)]
+    product = torch.cat([*parts, rows_TK[ends[-1] :] @ experts_EKN[-1] * 0])
+    return product if bias is None else product + bias
 
 
 class InDtype(TorchFunctionMode):

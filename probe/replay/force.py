@@ -54,8 +54,9 @@ class Replay:
 
     def run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
         """The model's own exceptions pass through; its hooks are gone afterwards."""
-        weights = (*model.parameters(), *model.buffers())
-        self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
+        with torch._C.DisableTorchFunction():  # a mode of another precision would answer with a copy's memory
+            weights = (*model.parameters(), *model.buffers())
+            self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
         with watching(model, self._on_inputs, self._on_output) as current:
             following = FollowingOrigins(lambda: call.name if (call := current()) else "")
             with torch.no_grad(), following:
@@ -70,8 +71,8 @@ class Replay:
 
     def _at(self, call: Call, port: str, tensor: torch.Tensor, inside: str) -> torch.Tensor:
         pair = self._pairs.get(tap_name(call.name, call.number, port))
-        if pair is None or tuple(tensor.shape) != pair.reference.shape:
-            return tensor
+        if pair is None or tuple(tensor.shape) != pair.reference.shape or isinstance(tensor, nn.Parameter):
+            return tensor  # a weight that is handed to a module (weight norm) is no activation
         name = pair.reference.name
         with torch._C.DisableTorchFunction():
             key = _key(pair)

@@ -17,7 +17,8 @@ class LocalError:
     norm: float
     """||exact||."""
     floor: float
-    """The rounding to be expected: `rounding`, but never less than one rounding of the result."""
+    """The rounding to be expected: `rounding`, but never less than one rounding of the result, nor than what the
+    span's sums leave when they are added up one by one."""
     span_start: str
     """The last tap before, of those that it was computed from."""
     module: str

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from probe.replay.summation import summed_terms
+
 _LOOKS = {
     "view", "reshape", "transpose", "permute", "contiguous", "expand", "expand_as", "unsqueeze", "squeeze", "chunk",
     "split", "flatten", "unflatten", "__getitem__", "view_as", "detach", "clone", "size", "dim", "swapaxes", "t",
@@ -25,6 +27,8 @@ class Origin:
     """Order and name of the nearest recorded taps it was computed from."""
     modules: frozenset[str] = frozenset()
     """The modules whose own code computed it, since those taps."""
+    terms: float = 0.0
+    """Weighted length of the sums in that computation: see probe.replay.summation."""
 
 
 NOWHERE = Origin()
@@ -59,14 +63,16 @@ class FollowingOrigins(TorchFunctionMode):
         if not made:
             return result
         given = list(_tensors((args, kwargs)))
-        taps = frozenset().union(*(origin_of(tensor).taps for tensor in given))
-        modules = frozenset().union(*(origin_of(tensor).modules for tensor in given))
+        origins = [origin_of(tensor) for tensor in given]
+        taps = frozenset().union(*(origin.taps for origin in origins))
+        modules = frozenset().union(*(origin.modules for origin in origins))
+        terms = max((origin.terms for origin in origins), default=0.0) + summed_terms(name, given, made)
         if name not in _LOOKS and name != "__get__":
             modules |= {self._current_module()}
         for tensor in made:
             untouched = any(tensor is other for other in given) and not name.endswith("_")
             if not untouched and not isinstance(tensor, nn.Parameter):
-                set_origin(tensor, Origin(taps, modules))
+                set_origin(tensor, Origin(taps, modules, terms))
         return result
 
 

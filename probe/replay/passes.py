@@ -1,5 +1,6 @@
 """The passes of a replay, and the local errors that come out of them."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -101,7 +102,7 @@ class Passes:
         with tempfile.TemporaryFile(prefix="probe-") as scratch:
             self._progress(f"replaying in {self._low}")
             with self._low_precision():
-                self._run(keep, free)
+                self._run(keep, free, self._low)
             self._progress("replaying in float64")
             with InFloat64():
                 self._run(compare, free)
@@ -124,7 +125,9 @@ class Passes:
             name = meeting.pair.reference.name
             if meeting.candidate is None or not meeting.pair.firm:
                 return
-            disagrees = suspicious(replace(first[name], error=measure(meeting, None, self._low).error))
+            now = measure(meeting, None, self._low)
+            floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
+            disagrees = suspicious(replace(now, floor=floor))
             causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
             if disagrees:
                 moved.update(causes)
@@ -133,11 +136,16 @@ class Passes:
 
         self._progress("checking what depends on the differences")
         with self._low_precision():
-            self._run(watch, free | suspects)
+            self._run(watch, free | suspects, self._low)
         return frozenset(settled - moved)
 
-    def _run(self, meet: Callable[[Meeting], None], free: frozenset[str]) -> None:
-        inputs = {name: value.clone() for name, value in self._inputs.items()}
+    def _run(self, meet: Callable[[Meeting], None], free: frozenset[str], dtype: str | None = None) -> None:
+        """`dtype` is what the model is fed in, as a candidate of that dtype was."""
+        kind = getattr(torch, dtype) if dtype else None
+        inputs = {
+            name: value.to(kind, copy=True) if value.is_floating_point() else value.clone()
+            for name, value in self._inputs.items()
+        }
         try:
             Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
@@ -163,13 +171,15 @@ def measure(meeting: Meeting, low: torch.Tensor | None, low_dtype: str) -> Local
     largest = min(LARGEST.get(meeting.pair.sources[0].tap.dtype, np.inf), LARGEST.get(low_dtype, np.inf))
     error, norm = _distance(r, c, 0.99 * largest)
     rounding = _distance(r, low.double().reshape(-1), 0.99 * largest)[0] if low is not None else 0.0
-    floor = max(rounding if np.isfinite(rounding) else 0.0, _least(norm, low_dtype))
+    floor = max(rounding if np.isfinite(rounding) else 0.0, _least(norm, low_dtype, meeting.origin.terms))
     return LocalError(meeting.pair, error, rounding, norm, floor, span_start, meeting.module)
 
 
-def _least(norm: float, low_dtype: str) -> float:
-    """One rounding of every element, as if all at its worst."""
-    return max(norm * UNIT_ROUNDOFF.get(low_dtype, 0.0), 1e-300)
+def _least(norm: float, low_dtype: str, terms: float = 0.0) -> float:
+    """One rounding of every element, and sums added up one by one; sums of small types are kept in float32."""
+    rounding = UNIT_ROUNDOFF.get(low_dtype, 0.0)
+    in_sums = min(rounding, UNIT_ROUNDOFF["float32"]) * math.sqrt(terms)
+    return max(norm * rounding, norm * in_sums, 1e-300)
 
 
 def _distance(r: torch.Tensor, c: torch.Tensor, largest: float) -> tuple[float, float]:

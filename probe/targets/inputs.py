@@ -12,9 +12,12 @@ from torch import nn
 from probe.capture.tensors import from_bits
 from probe.dump import Dump
 from probe.errors import ProbeError
+from probe.targets.foreign import message
 from probe.targets.target import Loaded
 
-Inputs = dict[str, torch.Tensor]
+Inputs = dict[str, Any]
+"""Forward's keyword arguments; tensors, but for what a target itself adds (use_cache=False)."""
+HOW_TO_WRITE_IDS = "write them as 1,2,3, a sentence a line, all of one length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +42,26 @@ def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]
     if request.dump is not None:
         fed, notes = _from_dump(model, request.dump)
     elif request.prompts:
-        if loaded.tokenizer_folder is None:
+        if loaded.encode is None:
             raise ProbeError(
                 "--prompt needs a tokenizer, and only an hf: target has one", hint="use --tokens or --inputs"
             )
-        from probe.targets.hf import encode
-
-        encoded = encode(loaded.tokenizer_folder, list(request.prompts))
-        fed = {name: torch.tensor(rows) for name, rows in encoded.items() if name in forward_parameters(model)}
+        accepted = forward_parameters(model)
+        fed = {name: torch.tensor(rows) for name, rows in loaded.encode(request.prompts).items() if name in accepted}
     elif request.tokens is not None or request.tokens_file is not None:
         fed = {_first_parameter(model): _ids(request)}
     elif request.num_random_tokens is not None:
         fed = {_first_parameter(model): _random(model, request.num_random_tokens, request.seed)}
     elif loaded.inputs is not None:
-        fed = loaded.inputs
+        fed = dict(loaded.inputs)
     else:
         raise ProbeError(
             "nothing to feed the model", hint="give --prompt, --tokens, --random-tokens N or --inputs REF.h5"
         )
     _check_ids(model, fed)
-    return {name: value.to(_device(model)) for name, value in fed.items()}, notes
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    on_device = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in fed.items()}
+    return on_device, [*loaded.notes, *notes]
 
 
 def forward_parameters(model: nn.Module) -> list[str]:
@@ -108,13 +111,11 @@ def _ids(request: InputRequest) -> torch.Tensor:
         else:
             lines = [line for line in text.replace(";", "\n").splitlines() if line.strip()]
             rows = [[int(word) for word in line.replace(",", " ").split()] for line in lines]
-        ids = torch.tensor(rows, dtype=torch.long)
+        ids = torch.tensor(rows)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ProbeError(
-            f"these are no token ids: {error}", hint="write them as 1,2,3, a sentence a line, all of one length"
-        ) from None
-    if ids.dim() != 2 or not ids.numel():
-        raise ProbeError("no token ids were given", hint="write them as 1,2,3")
+        raise ProbeError(f"these are no token ids: {message(error)}", hint=HOW_TO_WRITE_IDS) from None
+    if ids.numel() and (ids.dim() != 2 or ids.dtype != torch.long):
+        raise ProbeError("these are no token ids: rows of whole numbers are needed", hint=HOW_TO_WRITE_IDS)
     return ids
 
 
@@ -128,7 +129,7 @@ def _read(path: Path | None) -> str:
 
 def _random(model: nn.Module, count: int, seed: int) -> torch.Tensor:
     if count < 1:
-        raise ProbeError("--random-tokens needs at least 1")
+        raise ProbeError(f"--random-tokens {count}: at least 1 is needed", hint="--random-tokens 64")
     vocabulary = _vocabulary(model)
     if vocabulary is None:
         raise ProbeError("--random-tokens: this model has no embedding that tells its vocabulary", hint="use --tokens")
@@ -136,21 +137,26 @@ def _random(model: nn.Module, count: int, seed: int) -> torch.Tensor:
 
 
 def _vocabulary(model: nn.Module) -> int | None:
-    """Rows of the token embedding: what the model names as its input embeddings, else its first nn.Embedding."""
+    """Rows of the token embedding: what the model names as its input embeddings, else its longest nn.Embedding."""
     getter = getattr(model, "get_input_embeddings", None)
     try:
-        embedding = getter() if getter else None
+        named = getter() if getter else None
     except NotImplementedError:
-        embedding = None
-    if not isinstance(embedding, nn.Embedding):
-        embedding = next((module for module in model.modules() if isinstance(module, nn.Embedding)), None)
-    return embedding.num_embeddings if embedding is not None else None
+        named = None
+    if isinstance(named, nn.Embedding):
+        return named.num_embeddings
+    return max((module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding)), default=None)
 
 
 def _check_ids(model: nn.Module, fed: Inputs) -> None:
+    """ProbeError for token ids that the model cannot look up, or where there are none."""
     ids = fed.get(_first_parameter(model))
+    if not isinstance(ids, torch.Tensor):
+        return
+    if not ids.numel():
+        raise ProbeError("there is not one token to feed the model", hint=HOW_TO_WRITE_IDS)
     vocabulary = _vocabulary(model)
-    if ids is None or vocabulary is None or ids.is_floating_point() or not ids.numel():
+    if vocabulary is None or ids.dtype not in (torch.int64, torch.int32):
         return
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= vocabulary:
@@ -158,7 +164,3 @@ def _check_ids(model: nn.Module, fed: Inputs) -> None:
         raise ProbeError(
             f"token id {wrong} is outside the vocabulary of {vocabulary}", hint=f"ids run from 0 to {vocabulary - 1}"
         )
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

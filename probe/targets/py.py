@@ -3,15 +3,16 @@
 import importlib
 import importlib.util
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from probe.errors import ProbeError
+from probe.targets.foreign import message, raised_at
+from probe.targets.inputs import forward_parameters
 from probe.targets.target import Loaded, LoadOptions, Target, to_device
 
 
@@ -21,10 +22,11 @@ def load_py(target: Target, options: LoadOptions) -> Loaded:
     function = _function(where, name)
     try:
         made = function(**target.arguments)
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
+    except ProbeError:
+        raise
+    except (Exception, SystemExit) as error:
         raise ProbeError(
-            f"{target} raised {type(error).__name__}: {error} ({Path(at.filename).name}, line {at.lineno})",
+            f"{target} raised {type(error).__name__}: {message(error)}{raised_at(error)}",
             hint="the function must return an nn.Module, or (module, inputs); --arg key=value passes it arguments",
         ) from error
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
@@ -32,7 +34,7 @@ def load_py(target: Target, options: LoadOptions) -> Loaded:
         raise ProbeError(
             f"{target} returned {type(made).__name__}, not an nn.Module", hint="return the model, or (model, inputs)"
         )
-    return Loaded(to_device(model, options), _named_inputs(model, inputs, target), None)
+    return Loaded(to_device(model, options), _named_inputs(model, inputs, target))
 
 
 def _function(where: str, name: str) -> Callable[..., Any]:
@@ -40,18 +42,20 @@ def _function(where: str, name: str) -> Callable[..., Any]:
         module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
     except ProbeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        run = f"python {where}" if where.endswith(".py") else f"python -c 'import {where}'"
         raise ProbeError(
-            f"cannot import {where}: {type(error).__name__}: {error}", hint="run 'python' on it to see where it fails"
+            f"cannot import {where}: {type(error).__name__}: {message(error)}{raised_at(error)}",
+            hint=f"see where it fails: {run}",
         ) from error
     found = getattr(module, name, None)
     if not callable(found):
-        callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ProbeError(f"{where} has no function {name!r}", hint=f"it has {', '.join(callables[:8]) or 'none'}")
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        raise ProbeError(f"{where} has no function {name!r}", hint=f"it has {', '.join(own[:8]) or 'none'}")
     return found  # type: ignore[no-any-return]
 
 
-def _import_file(path: Path) -> Any:
+def _import_file(path: Path) -> ModuleType:
     """The file as a module; its folder goes first on sys.path, as when it is run."""
     if not path.is_file():
         raise ProbeError(f"{path}: no such file", hint="a py: target is py:FILE.py:FUNCTION")
@@ -65,16 +69,15 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-def _named_inputs(model: nn.Module, inputs: Any, target: Target) -> dict[str, torch.Tensor] | None:
+def _named_inputs(model: nn.Module, inputs: Any, target: Target) -> Mapping[str, Any] | None:
     """Inputs given as one tensor, a tuple or a dict, by the names of forward's parameters."""
-    if inputs is None:
-        return None
-    if isinstance(inputs, dict):
+    if inputs is None or isinstance(inputs, Mapping):
         return inputs
-    from probe.targets.inputs import forward_parameters
-
     given = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
     names = forward_parameters(model)
     if len(given) > len(names):
-        raise ProbeError(f"{target} returned {len(given)} inputs, but its forward takes {len(names)}")
+        raise ProbeError(
+            f"{target} returned {len(given)} inputs, but its forward takes {len(names)}",
+            hint="return them as a dict, by the names of forward's parameters",
+        )
     return dict(zip(names, given, strict=False))

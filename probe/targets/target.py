@@ -1,6 +1,7 @@
 """A target's name, and the model behind it."""
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from probe.errors import ProbeError
+from probe.targets.foreign import message
 
 DTYPES = {
     "fp32": torch.float32,
@@ -54,15 +56,19 @@ class Loaded:
     """A model ready to run."""
 
     model: nn.Module
-    inputs: dict[str, torch.Tensor] | None
+    inputs: Mapping[str, Any] | None
     """What the target itself wants to be fed, by forward's parameter names."""
-    tokenizer_folder: str | None
-    """Where a tokenizer can be found."""
+    encode: Callable[[Sequence[str]], dict[str, list[list[int]]]] | None = None
+    """Its tokenizer: prompts to a padded batch, by forward's parameter names."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how it was loaded."""
 
 
 def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
     """`hf:DIR`, `py:FILE.py:FUNCTION` or `py:package.module:FUNCTION`; ProbeError for anything else."""
     kind, colon, place = text.partition(":")
+    if place.startswith("~"):
+        place = str(Path(place).expanduser())  # no shell does it behind a colon
     if kind == "hf" and place:
         if arguments:
             raise ProbeError(
@@ -81,6 +87,20 @@ def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
     )
 
 
+def read_arguments(texts: Sequence[str]) -> dict[str, Any]:
+    """`key=value` each; a value is a Python literal where it reads as one, else text."""
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ProbeError(f"--arg {text!r} is not KEY=VALUE", hint="write --arg layers=6; repeat it for more")
+        try:
+            arguments[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            arguments[key] = value
+    return arguments
+
+
 def load(target: Target, options: LoadOptions) -> Loaded:
     """Bring up the model, in eval mode unless its function put it in train mode on purpose.
 
@@ -96,6 +116,8 @@ def load(target: Target, options: LoadOptions) -> Loaded:
 
     if options.attention:
         raise ProbeError("--attn has no effect on a py: target", hint="pass it to the function: --arg attn=eager")
+    if options.trust_remote_code:
+        raise ProbeError("--trust-remote-code has no effect on a py: target", hint="its code is run anyway")
     return load_py(target, options)
 
 
@@ -104,11 +126,5 @@ def to_device(model: nn.Module, options: LoadOptions) -> nn.Module:
     try:
         moved = model.to(options.device)
     except (RuntimeError, AssertionError) as error:
-        raise ProbeError(
-            f"cannot use device {options.device!r}: {_first_line(error)}", hint="try --device cpu"
-        ) from None
+        raise ProbeError(f"cannot use device {options.device!r}: {message(error)}", hint="try --device cpu") from None
     return moved.to(DTYPES[options.dtype]) if options.dtype else moved
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,6 +9,9 @@ import hmac
 import json
 import os
 import secrets
+import shlex
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +45,11 @@ def may_load(dump: Dump, named_again: Target | None) -> Target | None:
         return target
     key = _key(create=False)
     body = {"kind": target.kind, "place": target.place, "arguments": dict(target.arguments)}
-    if key is None or not hmac.compare_digest(signature, _signature(body, key)):
+    if key is None or not hmac.compare_digest(signature.encode(), _signature(body, key).encode()):
+        arguments = [word for name, value in target.arguments.items() for word in ("--arg", f"{name}={value}")]
         raise ProbeError(
             f"{dump.path} was not recorded by you on this machine, so the code it names is not run: {target}",
-            hint=f"if you trust that code, name it yourself: --reference {target}",
+            hint=f"if you trust that code, name it yourself: {shlex.join(['--reference', str(target), *arguments])}",
         )
     return target
 
@@ -61,11 +65,18 @@ def _key(*, create: bool) -> bytes | None:
     path = state / "probe" / "key"
     try:
         if not path.exists() and create:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(secrets.token_bytes(32))
+            _make_key(path)
         key = path.read_bytes()
     except OSError:
         return None
     return key if len(key) == 32 else None
+
+
+def _make_key(path: Path) -> None:
+    """Whole or not at all: of two runs that make it at once, the second takes the first one's."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=path.parent) as made:  # mode 0600
+        made.write(secrets.token_bytes(32))
+        made.flush()
+        with suppress(FileExistsError):
+            os.link(made.name, path)

@@ -1,0 +1,37 @@
+"""stdout as people read it: wide and plain in a pipe, coloured on a terminal."""
+
+import os
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 110
+"""Columns of prose at most."""
+LABEL = 10
+"""Columns of a label before its text."""
+WIDE = 10_000
+"""Columns in a pipe: there no name in a table is ever broken."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """rich would exit 1 where a reader (head, less) has seen enough; that means "diverged"."""
+        raise BrokenPipeError
+
+
+def console() -> Console:
+    """No escape sequence leaves it where NO_COLOR is set, or where stdout is no terminal."""
+    terminal = sys.stdout.isatty()
+    coloured = terminal and not os.environ.get("NO_COLOR")
+    return _Console(width=None if terminal else WIDE, color_system="auto" if coloured else None, highlight=False)
+
+
+def prose(out: Console, text: Text, label: str = "", *, indent: int = 0) -> None:
+    """A paragraph, behind a label or indented; its further lines start where its first one does."""
+    grid = Table.grid()
+    grid.add_column(width=LABEL if label else indent)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(label, style=text.style), text)
+    out.print(grid, width=min(out.width, WIDTH))

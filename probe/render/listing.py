@@ -1,0 +1,76 @@
+"""What is in a dump, as text: its run and all its taps, or one tap's numbers."""
+
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from probe.dump import Dump
+from probe.render.console import console, prose
+from probe.render.printable import printable
+from probe.render.text import number
+from probe.tap import Tap
+
+
+def print_contents(dump: Dump) -> None:
+    out = console()
+    environment = dump.environment
+    versions = environment.get("versions", {})
+    if not dump.complete:
+        cut_short = "UNFINISHED: the run that wrote this was cut short; what it recorded until then is here"
+        prose(out, Text(cut_short, style="bold yellow"))
+    prose(out, Text(printable(_target(dump.attribute("target")))), "model")
+    ran = [f"{key} {versions[key]}" for key in ("torch", "transformers") if key in versions]
+    ran += [str(environment[key]) for key in ("dtype", "device", "attention") if environment.get(key)]
+    prose(out, Text(printable(", ".join(ran))), "ran with")
+    for name, (bits, dtype) in dump.inputs().items():
+        prose(out, Text(f"{printable(name)} {list(bits.shape)} {dtype}"), "fed")
+    steps = f" in {len(dump.steps)} steps" if len(dump.steps) > 1 else ""
+    prose(out, Text(f"{len(dump.taps)} taps{steps}, {len(dump.weights)} weights"), "holds")
+    skipped = (dump.attribute("notes") or {}).get("skipped", {})
+    if skipped:
+        name, reason = next(iter(skipped.items()))
+        text = f"{len(skipped)} tensors, as {printable(name)}: {printable(reason)}"
+        prose(out, Text(text, style="yellow"), "skipped")
+    out.print()
+    out.print(_table(dump))
+
+
+def print_tap(dump: Dump, tap: Tap) -> None:
+    out = console()
+    s = tap.statistics
+    place = f"{printable(tap.name)}   step {tap.step}, number {tap.order} in order of execution"
+    prose(out, Text(place, style="bold"))
+    prose(out, Text(f"{printable(tap.module) or '(the model itself)'}, a {printable(tap.module_class)}"), "module")
+    prose(out, Text(f"{list(tap.shape)} {printable(tap.dtype)}"), "tensor")
+    figures = f"{s.minimum:.6g} to {s.maximum:.6g}, mean {s.mean:.6g}, std {s.std:.6g}, l2 {s.l2:.6g}"
+    prose(out, Text(figures), "values")
+    if s.num_nan or s.num_inf:
+        prose(out, Text(f"of which {s.num_nan} NaN and {s.num_inf} infinite", style="bold red"), " ")
+    values = dump.read(tap)
+    with np.printoptions(threshold=60, edgeitems=3, precision=5, suppress=False):
+        out.print(Text(np.array2string(values)))
+
+
+def _target(target: dict[str, Any] | None) -> str:
+    if not target:
+        return "a model that was live when it was recorded"
+    arguments = "".join(f" --arg {key}={value}" for key, value in (target.get("arguments") or {}).items())
+    return f"{target.get('kind')}:{target.get('place')}{arguments}"
+
+
+def _table(dump: Dump) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("tap", "shape", "dtype"):
+        table.add_column(title, overflow="fold")
+    for title in ("min", "max", "mean", "std"):
+        table.add_column(title, justify="right")
+    for tap in dump.taps:
+        s = tap.statistics
+        bad = "  NaN!" if s.num_nan else "  inf!" if s.num_inf else ""
+        name = f"{tap.step}/{tap.name}" if len(dump.steps) > 1 else tap.name
+        shape = "x".join(map(str, tap.shape)) or "scalar"
+        figures = (number(value) for value in (s.minimum, s.maximum, s.mean, s.std))
+        table.add_row(Text(printable(name) + bad), shape, Text(printable(tap.dtype)), *figures)
+    return table

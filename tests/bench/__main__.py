@@ -1,0 +1,84 @@
+"""python -m tests.bench: measure everything once, and print one table."""
+
+import os
+import platform
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.comparing import metrics, replay
+from tests.bench.llama import llama, scaled, tokens
+from tests.bench.measurement import Line
+from tests.bench.processes import memory, start_up
+from tests.bench.recording import record, recording
+
+NUM_TOKENS = 256
+MANY_TOKENS = 1024
+
+
+def measure(folder: Path, console: Console) -> list[Line]:
+    """All lines of the table, in its order."""
+    model, sdpa, ids = llama(), llama("sdpa"), tokens(NUM_TOKENS)
+    reference, candidate, planted = (folder / f"{name}.h5" for name in ("reference", "candidate", "planted"))
+    long_reference, long_candidate = folder / "long-reference.h5", folder / "long-candidate.h5"
+    lines = []
+    with console.status("recording"):
+        lines += recording(model, ids, folder)
+        record(model, ids, reference)
+    with console.status("metrics"):
+        with scaled(list(model.parameters()), 1 + 1e-6):
+            record(model, ids, candidate)
+        lines += metrics(reference, candidate)
+        candidate.unlink()
+    with console.status("replay"):
+        record(sdpa, ids, candidate)
+        lines.append(replay("clean", model, ids, reference, candidate, "noise"))
+        with scaled([sdpa.get_parameter("model.layers.5.mlp.up_proj.weight")], 1.01):
+            record(sdpa, ids, planted)
+        lines.append(replay("one bug", model, ids, reference, planted, "diverged"))
+    with console.status("start-up"):
+        lines.append(start_up())
+    with console.status("memory"):
+        lines += memory(NUM_TOKENS, reference, candidate, folder)
+        ids = tokens(MANY_TOKENS)
+        record(model, ids, long_reference)
+        record(sdpa, ids, long_candidate)
+        lines += memory(MANY_TOKENS, long_reference, long_candidate, folder)
+    return lines
+
+
+def table(lines: list[Line]) -> Table:
+    made = Table("what", "measured", "beside", "figure", "allowed", "")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for line in lines:
+        mark = "" if line.kept is None else "ok" if line.kept else "OVER"
+        made.add_row(line.subject, line.measured, line.baseline, line.figure, line.allowed, mark)
+    return made
+
+
+def machine() -> str:
+    """Cores, torch threads, versions."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy", "h5py"))
+    return (
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads, load {os.getloadavg()[0]:.1f}, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {packages}"
+    )
+
+
+def main() -> None:
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="probe-bench-") as folder:
+        lines = measure(Path(folder), Console(stderr=True))
+    if not console.is_terminal:
+        console.width = 140
+    console.print(table(lines))
+    console.print("Medians; in brackets the ratio of the quickest runs.", machine(), sep="\n", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

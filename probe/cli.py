@@ -71,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.hint:
             say(f"hint: {error.hint}")
         return ExitCode.TROUBLE
-    except ModuleNotFoundError as error:  # ours: what a user's own code lacks is a ProbeError
-        say(f"probe: error: probe {args.command} needs {error.name}, which is not installed here")
-        say(f"hint: pip install {error.name}")
+    except ImportError as error:  # of ours: what a user's own code cannot import is a ProbeError
+        say(f"probe: error: 'probe {args.command}' cannot import what it needs: {error}")
+        say(f"hint: pip install {error.name or 'layer-probe'}")
         return ExitCode.TROUBLE
     except KeyboardInterrupt:
         say("probe: interrupted")

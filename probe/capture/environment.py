@@ -34,12 +34,14 @@ def environment(model: nn.Module) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
     dtypes = Counter(dtype_name(parameter.dtype) for parameter in parameters)
     return {
         "versions": versions,
         "platform": platform.platform(),
         "device": str(parameters[0].device) if parameters else "cpu",
         "dtype": dtypes.most_common(1)[0][0] if dtypes else dtype_name(torch.get_default_dtype()),
+        "buffer_dtype": dtype_name(buffers[0].dtype) if buffers else None,
         "training": [name for name, module in model.named_modules() if module.training][:20],
         "attention": getattr(getattr(model, "config", None), "_attn_implementation", None),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),

@@ -19,7 +19,7 @@ Version 1: first release.
 
 from probe.dump.reader import Dump
 from probe.dump.statistics import tensor_hash
-from probe.dump.table import Sketches, Weight, projections
+from probe.dump.weight import Sketches, Weight, projections
 from probe.dump.writer import DumpWriter
 
 __all__ = ["Dump", "DumpWriter", "Sketches", "Weight", "projections", "tensor_hash"]

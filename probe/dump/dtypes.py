@@ -1,8 +1,10 @@
 """How each torch dtype lies in the file, and how its bits become numbers again.
 
 bfloat16 and fp8 are real HDF5 floating-point types, so that any HDF5 tool shows numbers; they are written and read
-bit for bit, since HDF5's own conversion is some 200 times slower. The bit layouts are those of the OCP 8-bit
-floating point specification (e4m3fn, e5m2) and of the ONNX float 8 page (the fnuz variants).
+bit for bit, since HDF5's own conversion is some 200 times slower. HDF5 takes the largest exponent for inf and NaN, as
+IEEE does. In the three types that do otherwise its tools therefore err there, and `decode` does not: e4m3fn from 256
+on (0x78), the fnuz types from 128 (e4m3) and 32768 (e5m2) on and at their NaN (0x80). The bit layouts are those of the
+OCP 8-bit floating point specification (e4m3fn, e5m2) and of the ONNX float 8 page (the fnuz variants).
 """
 
 from dataclasses import dataclass
@@ -48,6 +50,8 @@ BITS_ONLY = {"float8_e8m0fnu": "uint8", "float4_e2m1fn_x2": "uint8", "complex32"
 """Stored as plain integers: HDF5 has no type for them."""
 
 FLOATS = frozenset((*SMALL_FLOATS, *NUMPY_FLOATS))
+DTYPES = frozenset((*FLOATS, *NUMPY_OTHERS, *COMPLEX, *BITS_ONLY))
+"""All that a dump can hold."""
 
 LARGEST = {
     **{name: float(np.finfo(name).max) for name in NUMPY_FLOATS},
@@ -88,6 +92,14 @@ def file_type(dtype: str) -> h5py.h5t.TypeID:
     return made
 
 
+def dtype_of(stored: h5py.h5t.TypeID) -> str:
+    """The inverse of `file_type`, but those of BITS_ONLY come back as the integers that they are stored as."""
+    for dtype in (*SMALL_FLOATS, *NUMPY_FLOATS, *NUMPY_OTHERS, *COMPLEX):
+        if stored.equal(file_type(dtype)):
+            return dtype
+    raise ValueError("a type that no dump has")
+
+
 @cache
 def _table(dtype: str) -> NDArray[np.float32]:
     """The number that each of the 256 bit patterns of an 8-bit float stands for."""
@@ -115,7 +127,7 @@ def _table(dtype: str) -> NDArray[np.float32]:
 
 
 def decode(bits: Bits, dtype: str) -> Bits:
-    """Stored bits as numbers: bfloat16, float16 and fp8 become float32; what numpy knows stays as it is."""
+    """Stored bits as numbers: bfloat16, float16 and fp8 become float32, complex32 complex64; others stay."""
     if dtype == "bfloat16":
         return (bits.astype(np.uint32) << 16).view(np.float32)
     if dtype == "float16":
@@ -123,5 +135,6 @@ def decode(bits: Bits, dtype: str) -> Bits:
     if dtype in SMALL_FLOATS or dtype == "float8_e8m0fnu":
         return np.asarray(_table(dtype)[bits])
     if dtype == "complex32":
-        return bits.view(np.float16).astype(np.float32).view(np.complex64)
+        halves = bits.reshape(-1).view(np.float16).astype(np.float32)
+        return halves.view(np.complex64).reshape(bits.shape)
     return bits

@@ -2,17 +2,23 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import finalize
 
 import h5py
 import numpy as np
 
-from probe.dump.dtypes import Bits, decode, file_type, storage
-from probe.dump.table import TAPS, WEIGHTS, Sketches, Weight, link_name, tap_of, weight_of
+from probe.dump import plain
+from probe.dump.dtypes import Bits, decode, dtype_of, storage
+from probe.dump.names import clean, link_name, linked_name
+from probe.dump.table import TAPS, WEIGHTS, tap_of, weight_of
+from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
 from probe.dump.writer import FORMAT, VERSION
 from probe.errors import ProbeError
 from probe.tap import Tap
@@ -24,58 +30,76 @@ class Dump:
     def __init__(self, path: Path | str) -> None:
         """ProbeError where `path` is no dump, or one that this version cannot read."""
         self.path = Path(path)
-        if not self.path.is_file():
-            known = sorted(self.path.parent.glob("*.h5")) if self.path.parent.is_dir() else []
-            found = f"; {self.path.parent} holds {', '.join(p.name for p in known[:5])}" if known else ""
-            raise ProbeError(f"{path}: no such file{found}", hint="record one with 'probe dump TARGET -o FILE'")
+        self._descriptor = _opened(self.path)
+        self._release = finalize(self, os.close, self._descriptor)
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
-            raise ProbeError(*_why_unreadable(self.path, error)) from None
-        attributes = self._file.attrs
-        if attributes.get("format") != FORMAT:
-            self._file.close()
+            refusal = _not_hdf5(self.path, self._descriptor, error)
+            self._release()
+            raise refusal from None
+        try:
+            with self._reading("its attributes"):
+                self._check_format()
+        except ProbeError:
+            self.close()
+            raise
+
+    def _check_format(self) -> None:
+        try:
+            found = plain.attribute(self._file, "format")
+        except ValueError:  # another tool's attribute of this name
+            found = None
+        if found != FORMAT.encode():
             raise ProbeError(
-                f"{path} is an HDF5 file, but not a dump of probe",
+                f"{self.path} is an HDF5 file, but not a dump of probe",
                 hint="record one with 'probe dump', or with probe.record(model, path)",
             )
-        version = int(attributes.get("version", 0))
+        version = int(plain.attribute(self._file, "version") or 0)
         if version != VERSION:
-            self._file.close()
             raise ProbeError(
-                f"{path} is dump version {version}, and this probe reads version {VERSION}",
+                f"{self.path} is dump version {version}, and this probe reads version {VERSION}",
                 hint="update probe (pip install -U layer-probe)" if version > VERSION else "record it again",
             )
-        self.complete = bool(attributes.get("complete", False))
-        self._descriptor = os.open(self.path, os.O_RDONLY)
+        self.complete = bool(plain.attribute(self._file, "complete"))
 
     def attribute(self, name: str) -> Any:
         """A JSON attribute of the file (target, environment, config, notes), or None."""
-        text = self._file.attrs.get(name)
-        try:
+        with self._reading(f"its attribute {name!r}"):
+            text = plain.attribute(self._file, name)
             return None if text is None else json.loads(text)
-        except (TypeError, ValueError):
-            raise self._damaged(f"its attribute {name!r} is no JSON") from None
 
     @property
     def environment(self) -> dict[str, Any]:
         """Package versions, device, dtype, flags: see probe.capture.environment."""
-        return dict(self.attribute("environment") or {})
+        found = self.attribute("environment")
+        return found if isinstance(found, dict) else {}
 
     @cached_property
     def taps(self) -> list[Tap]:
         """In order of execution."""
-        return [tap_of(row) for row in self._table("taps", TAPS)]
+        with self._reading("its table /taps"):
+            return [tap_of(row) for row in plain.rows(_found(self._file, b"taps"), TAPS)]
 
     @cached_property
     def weights(self) -> list[Weight]:
-        return [weight_of(row) for row in self._table("weights", WEIGHTS)] if "weights" in self._file else []
+        num_sketches = len(self.sketches.norms)
+        with self._reading("its table /weights"):
+            table = plain.dataset(self._file, b"weights")
+            if table is None:
+                return []
+            return [weight_of(row, num_sketches) for row in plain.rows(table, WEIGHTS)]
 
     @cached_property
     def sketches(self) -> Sketches:
         """Rows and columns of all `weights`; see Weight.first_row."""
-        group = self._file["weight_sketches"]
-        return Sketches(group["norms"][()], group["directions"][()])
+        with self._reading("/weight_sketches"):
+            folder = plain.group(self._file, "weight_sketches")
+            if folder is None:
+                return Sketches(np.zeros(0, np.float32), np.zeros((0, NUM_PROJECTIONS), np.float16))
+            norms, directions = (_found(folder, name.encode()) for name in ("norms", "directions"))
+            shape = (*norms.shape, NUM_PROJECTIONS)
+            return Sketches(self._bits(norms, "float32", norms.shape), self._bits(directions, "float16", shape))
 
     @cached_property
     def _by_name(self) -> dict[tuple[int, str], Tap]:
@@ -84,7 +108,7 @@ class Dump:
     def tap(self, name: str, step: int = 0) -> Tap:
         """ProbeError, with near misses, where there is no such tap."""
         try:
-            return self._by_name[step, name]
+            return self._by_name[step, clean(name)]
         except KeyError:
             near = [tap.name for tap in self.taps if tap.step == step and name.partition(":")[0] in tap.name]
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
@@ -100,38 +124,33 @@ class Dump:
 
     def bits(self, tap: Tap) -> Bits:
         """A tap's values as stored, in its shape: bfloat16 as uint16, fp8 as uint8."""
-        return self._bits(self._dataset(f"steps/{tap.step}", tap.name), tap.dtype)
+        with self._reading(f"the tap {tap.name!r}"):
+            return self._bits(self._values_of(tap), tap.dtype, tap.shape)
 
     def blocks(self, tap: Tap, length: int) -> Iterator[Bits]:
         """A tap's values as numbers, flat, `length` elements at a time: memory stays flat whatever the tap's size.
 
         A yielded block is overwritten by the next one.
         """
-        dataset = self._dataset(f"steps/{tap.step}", tap.name)
-        if not tap.num_elements:
-            return
         kind = storage(tap.dtype)
-        offset = self._offset(dataset)
-        if offset is None:
-            flat = self._bits(dataset, tap.dtype).reshape(-1)
-            yield from (decode(flat[at : at + length], tap.dtype) for at in range(0, len(flat), length))
-            return
-        buffer = np.empty(min(length, tap.num_elements), kind)
+        with self._reading(f"the tap {tap.name!r}"):
+            offset = plain.place(self._values_of(tap), tap.dtype, tap.shape)
+            buffer = np.empty(min(length, tap.num_elements), kind)
         for start in range(0, tap.num_elements, length):
             part = buffer[: min(length, tap.num_elements - start)]
-            self._read_at(offset + start * kind.itemsize, part)
+            with self._reading(f"the tap {tap.name!r}"):
+                plain.read_at(self._descriptor, offset + start * kind.itemsize, part)
             yield decode(part, tap.dtype)
 
     def inputs(self, step: int = 0) -> dict[str, tuple[Bits, str]]:
-        """What the model was fed in a step: bits and dtype by the name of forward's parameter."""
-        group = self._file.get(f"inputs/{step}")
-        if not isinstance(group, h5py.Group):
-            return {}
+        """What the model was fed in a step: bits and dtype by the name of forward's parameter, in forward's order."""
         found = {}
-        for link in group:
-            dataset = self._dataset(f"inputs/{step}", link, quoted=True)
-            dtype = _dtype_of(dataset)
-            found[link.replace("%2F", "/").replace("%25", "%")] = (self._bits(dataset, dtype), dtype)
+        with self._reading(f"/inputs/{step}"):
+            folder = plain.group(self._file, "inputs", str(step))
+            for link in folder.id if folder is not None else ():
+                values = _found(folder, link)
+                dtype = dtype_of(values.id.get_type())
+                found[linked_name(link)] = (self._bits(values, dtype, values.shape), dtype)
         return found
 
     @property
@@ -140,67 +159,31 @@ class Dump:
 
     def weight_value(self, name: str, dtype: str) -> Bits | None:
         """A one-dimensional parameter as numbers; None where its values were not recorded."""
-        if link_name(name) not in self._file.get("weight_values", ()):
-            return None
-        return decode(self._bits(self._dataset("weight_values", name), dtype), dtype)
+        with self._reading(f"the weight {name!r}"):
+            folder = plain.group(self._file, "weight_values")
+            values = None if folder is None else plain.dataset(folder, link_name(name))
+            return None if values is None else decode(self._bits(values, dtype, values.shape), dtype)
 
-    def _table(self, name: str, rows: np.dtype[np.void]) -> Any:
-        table = self._file.get(name)
-        if not isinstance(table, h5py.Dataset) or table.dtype.names != rows.names:
-            raise self._damaged(f"its table /{name} is missing or has other columns")
-        try:
-            return table[()]
-        except OSError:
-            raise self._damaged(f"its table /{name} cannot be read") from None
+    def _values_of(self, tap: Tap) -> h5py.Dataset:
+        return _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
 
-    def _dataset(self, folder: str, name: str, *, quoted: bool = False) -> h5py.Dataset:
-        """Hard links only: a soft or external link could lead anywhere."""
-        link = name.encode() if quoted else link_name(name)
-        group = self._file.get(folder)
-        try:
-            info = group.id.links.get_info(link)
-        except (AttributeError, KeyError, RuntimeError):
-            raise self._damaged(f"the values of {name!r} are missing") from None
-        if info.type != h5py.h5l.TYPE_HARD:
-            raise self._damaged(f"{name!r} is a link to somewhere else")
-        found = group[link]
-        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-            raise self._damaged(f"{name!r} is no plain dataset")
-        return found
-
-    def _offset(self, dataset: h5py.Dataset) -> int | None:
-        """Where a contiguous dataset's bytes begin in the file."""
-        return dataset.id.get_offset() if dataset.chunks is None and dataset.id.get_storage_size() else None
-
-    def _bits(self, dataset: h5py.Dataset, dtype: str) -> Bits:
-        kind = storage(dtype)
-        if not dataset.id.get_type().equal(file_type(dtype)):
-            raise self._damaged(f"{dataset.name!r} is not of the type that its table gives, {dtype}")
-        try:
-            bits = np.empty(dataset.shape, kind)
-            offset = self._offset(dataset)
-            if offset is not None:
-                self._read_at(offset, bits.reshape(-1))
-            elif bits.size:
-                dataset.id.read(h5py.h5s.ALL, h5py.h5s.ALL, bits, mtype=file_type(dtype))
-        except (OSError, MemoryError) as error:
-            raise self._damaged(f"{dataset.name!r} cannot be read: {error}") from None
+    def _bits(self, dataset: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> Bits:
+        offset = plain.place(dataset, dtype, shape)
+        bits = np.empty(shape, storage(dtype))
+        plain.read_at(self._descriptor, offset, bits)
         return bits
 
-    def _read_at(self, offset: int, into: Bits) -> None:
-        raw = memoryview(into.view(np.uint8))  # type: ignore[arg-type]
-        while len(raw):
-            count = os.preadv(self._descriptor, [raw[: 1 << 30]], offset)
-            if not count:
-                raise self._damaged("it is shorter than its tables say")
-            raw, offset = raw[count:], offset + count
-
-    def _damaged(self, what: str) -> ProbeError:
-        return ProbeError(f"{self.path} is damaged: {what}", hint="record it again")
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """What turns out to be damaged within this block is a ProbeError that names the file and `what`."""
+        try:
+            yield
+        except plain.REFUSED as error:
+            raise ProbeError(f"{self.path} is damaged: {what}: {error}", hint="copy it or record it again") from None
 
     def close(self) -> None:
         self._file.close()
-        os.close(self._descriptor)
+        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -211,27 +194,43 @@ class Dump:
         self.close()
 
 
-def _dtype_of(dataset: h5py.Dataset) -> str:
-    from probe.dump.dtypes import NUMPY_FLOATS, NUMPY_OTHERS, SMALL_FLOATS
-
-    stored = dataset.id.get_type()
-    for name in (*SMALL_FLOATS, *NUMPY_FLOATS, *NUMPY_OTHERS):
-        if stored.equal(file_type(name)):
-            return name
-    raise ProbeError(f"{dataset.name!r} has a type that no dump has", hint="record it again")
+def _found(folder: h5py.Group | None, link: bytes) -> h5py.Dataset:
+    values = None if folder is None else plain.dataset(folder, link)
+    if values is None:
+        raise ValueError("it is missing")
+    return values
 
 
-def _why_unreadable(path: Path, error: OSError) -> tuple[str, str]:
+def _opened(path: Path) -> int:
+    """A descriptor of a plain file: what else there is (a pipe) could keep a reader waiting for ever."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (OSError, ValueError) as error:
+        raise ProbeError(f"cannot read {path}: {error}", hint="check the name, and the file's permissions") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ProbeError(f"{path} is no file", hint="give the dump itself, not its folder")
+    return descriptor
+
+
+def _missing(path: Path) -> ProbeError:
+    partial = path.with_name(path.name + ".partial")
+    if partial.is_file():
+        return ProbeError(f"{path}: no such file", hint=f"{partial} is a run that did not end: it can be read too")
+    known = sorted(path.parent.glob("*.h5")) if path.parent.is_dir() else []
+    found = f"; {path.parent} holds {', '.join(p.name for p in known[:5])}" if known else ""
+    return ProbeError(f"{path}: no such file{found}", hint="record one with 'probe dump TARGET -o FILE'")
+
+
+def _not_hdf5(path: Path, descriptor: int, error: OSError) -> ProbeError:
     """HDF5's own message, in words a user can act on."""
-    if isinstance(error, PermissionError):
-        return f"{path} cannot be read: permission denied", "check the file's permissions"
     if "truncated" in str(error):
-        return f"{path} is truncated: part of the file is missing", "copy it again, or record it again"
-    with path.open("rb") as opened:
-        signature = opened.read(8)
-    if signature == b"\x89HDF\r\n\x1a\n":
-        return f"{path} is a damaged HDF5 file", "copy it again, or record it again"
-    return (
+        return ProbeError(f"{path} is truncated: part of the file is missing", hint="copy it again, or record it again")
+    if os.pread(descriptor, 8, 0) == b"\x89HDF\r\n\x1a\n":
+        return ProbeError(f"{path} is a damaged HDF5 file", hint="copy it again, or record it again")
+    return ProbeError(
         f"{path} is not an HDF5 file",
-        "record one with 'probe dump TARGET -o FILE'; to read arrays of other tools see 'probe import'",
+        hint="record one with 'probe dump TARGET -o FILE'; to read arrays of other tools see 'probe import'",
     )

@@ -21,16 +21,21 @@ def _multipliers(count: int) -> NDArray[np.uint64]:
 
 
 _WORDS = _multipliers(BLOCK_BYTES // 8)
+_HALF = np.uint64(32)
 
 
 def _block_hash(block: NDArray[np.uint8]) -> int:
-    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros."""
+    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
+
+    Before that a word's upper half is folded into its lower half. Otherwise a word whose lower bits are all zero (a
+    mask of ones, a sign) would meet the lowest bits of its number alone, and moved elsewhere often hash the same.
+    """
     whole = len(block) // 8 * 8
     words = block[:whole].view(np.uint64)
-    total = int(np.dot(words, _WORDS[: len(words)]))
+    total = int(np.dot(words ^ (words >> _HALF), _WORDS[: len(words)]))
     if whole < len(block):
         last = int.from_bytes(block[whole:].tobytes(), "little")
-        total += last * int(_WORDS[len(words)])
+        total += (last ^ (last >> 32)) * int(_WORDS[len(words)])
     return total & MASK
 
 
@@ -58,7 +63,7 @@ class _Sums:
 
     def add(self, numbers: Bits) -> None:
         if numbers.dtype.kind == "c":
-            numbers = np.abs(numbers)
+            numbers = np.abs(numbers.astype(np.complex128))
         elif numbers.dtype.kind not in "f":
             numbers = numbers.astype(np.float64)
         low, high = float(numbers.min()), float(numbers.max())
@@ -84,14 +89,19 @@ class _Sums:
         if not self.num_finite:
             return math.nan, math.nan
         mean = self.total / self.num_finite
+        if self.minimum == self.maximum:
+            return mean, 0.0
+        if math.isinf(self.squares):
+            return mean, math.inf
         return mean, math.sqrt(max(self.squares / self.num_finite - mean * mean, 0.0))
 
 
 def statistics(bits: Bits, dtype: str) -> Statistics:
     """Statistics of a contiguous 1-D array of stored `bits`.
 
-    Sums run in float32 within a block and in float64 over blocks: good to six digits, except that `std` loses digits
-    where it is less than a thousandth of the mean. An empty tensor has NaN everywhere and an l2 of zero.
+    Sums run in float32 within a block and in float64 over blocks: good to five digits, except that `std` loses digits
+    where it is less than a hundredth of the mean. Squares that leave float64 (of 1e200) make `l2` and `std` infinite,
+    or zero. An empty tensor has NaN everywhere and an l2 of zero.
     """
     sums = _Sums()
     digest = bits.nbytes
@@ -101,7 +111,8 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
         block = bits[start : start + length]
         first_byte = start * bits.itemsize
         digest = _mix(digest, _block_hash(raw[first_byte : first_byte + block.nbytes]))
-        sums.add(decode(block, dtype))
+        with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
+            sums.add(decode(block, dtype))
     mean, std = sums.spread()
     minimum, maximum = (sums.minimum, sums.maximum) if sums.num_finite else (math.nan, math.nan)
     return Statistics(minimum, maximum, mean, std, math.sqrt(sums.squares), sums.num_nan, sums.num_inf, digest)

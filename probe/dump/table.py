@@ -1,104 +1,105 @@
-"""The rows of `/taps` and `/weights`: how a Tap and a Weight lie in an HDF5 table."""
+"""The rows of `/taps` and `/weights`: how a Tap and a Weight lie in an HDF5 table.
 
-from dataclasses import dataclass
+Text is of fixed length, the longest of its column: HDF5's variable-length text lies in a heap of its own, where one
+wrong byte sends the library into an endless loop.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from probe.dump.dtypes import DTYPES
+from probe.dump.names import clean
+from probe.dump.weight import Weight
 from probe.tap import Statistics, Tap
 
-_TEXT = h5py.string_dtype()
-_STATISTICS: list[tuple[str, Any]] = [
-    ("min", "f8"),
-    ("max", "f8"),
-    ("mean", "f8"),
-    ("std", "f8"),
-    ("l2", "f8"),
-    ("nan", "i8"),
-    ("inf", "i8"),
-    ("hash", "u8"),
-]
-TAPS = np.dtype(
-    [
-        ("step", "i4"),
-        ("order", "i4"),
-        ("tap", _TEXT),
-        ("module", _TEXT),
-        ("class", _TEXT),
-        ("call", "i4"),
-        ("port", _TEXT),
-        ("shape", _TEXT),
-        ("dtype", _TEXT),
-        *_STATISTICS,
-    ]
-)
-WEIGHTS = np.dtype(
-    [
-        ("name", _TEXT),
-        ("module", _TEXT),
-        ("tied", _TEXT),
-        ("shape", _TEXT),
-        ("dtype", _TEXT),
-        *_STATISTICS,
-        ("first_row", "i8"),
-        ("rows", "i8"),
-        ("first_column", "i8"),
-        ("columns", "i8"),
-    ]
-)
-NUM_PROJECTIONS = 8
+Row = tuple[Any, ...]
+Columns = Mapping[str, str]
+"""Of each column its numpy type, or TEXT."""
+
+TEXT = "text"
+SHORTEST_TEXT = 16
+_STATISTICS = {
+    "min": "f8",
+    "max": "f8",
+    "mean": "f8",
+    "std": "f8",
+    "l2": "f8",
+    "nan": "i8",
+    "inf": "i8",
+    "hash": "u8",
+}
+TAPS: Columns = {
+    "step": "i4",
+    "order": "i4",
+    "tap": TEXT,
+    "module": TEXT,
+    "class": TEXT,
+    "call": "i4",
+    "port": TEXT,
+    "shape": TEXT,
+    "dtype": TEXT,
+    **_STATISTICS,
+}
+WEIGHTS: Columns = {
+    "name": TEXT,
+    "module": TEXT,
+    "tied": TEXT,
+    "shape": TEXT,
+    "dtype": TEXT,
+    **_STATISTICS,
+    "first_row": "i8",
+    "rows": "i8",
+    "first_column": "i8",
+    "columns": "i8",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One parameter, or persistent floating-point buffer, of the model that was run."""
-
-    name: str
-    """As in state_dict: "model.layers.0.mlp.up_proj.weight"."""
-    module: str
-    tied_to: str
-    """Name of the earlier parameter that shares this one's memory, or ""."""
-    shape: tuple[int, ...]
-    dtype: str
-    statistics: Statistics
-    first_row: int
-    """Where this weight's rows begin in `/weight_sketches`; its first axis gives the rows, all others the columns."""
-    num_rows: int
-    first_column: int
-    num_columns: int
+def row_type(columns: Columns, rows: Sequence[Row], narrower: np.dtype[np.void] | None = None) -> np.dtype[np.void]:
+    """A type with room for the text of every row, and no narrower than `narrower` anywhere."""
+    fields = []
+    for place, (name, kind) in enumerate(columns.items()):
+        if kind == TEXT:
+            longest = max((len(row[place]) for row in rows), default=0)
+            least = narrower[name].itemsize if narrower is not None else SHORTEST_TEXT
+            fields.append((name, h5py.string_dtype("utf-8", max(least, 1 << (longest - 1).bit_length()))))
+        else:
+            fields.append((name, np.dtype(kind)))
+    return np.dtype(fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Sketches:
-    """Of every row (and every column) of all weights: its norm, and projections that survive a change of dtype."""
-
-    norms: NDArray[np.float32]
-    """(num_rows,): Euclidean norms."""
-    directions: NDArray[np.float16]
-    """(num_rows, 8): the row, divided by its norm, projected on eight fixed pseudo-random vectors: `projections`."""
+def is_row_type(found: np.dtype[np.void], columns: Columns) -> bool:
+    """Whether `found` is what `row_type` makes, whatever the length of its text."""
+    if found.names != tuple(columns):
+        return False
+    kinds = [found[name] if kind == TEXT and found[name].kind == "S" else kind for name, kind in columns.items()]
+    return TEXT not in kinds and found == np.dtype(list(zip(columns, kinds, strict=True)))
 
 
-def projections(length: int) -> NDArray[np.float32]:
-    """(length, 8): uniform numbers of [-1, 1), splitmix64 of 8 i + k, the same in every version of everything."""
-    state = np.arange(1, length * NUM_PROJECTIONS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    state ^= state >> np.uint64(31)
-    unit = (state >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)
-    return unit.reshape(length, NUM_PROJECTIONS)
+def _text(text: str) -> bytes:
+    return clean(text).encode()
 
 
-def _shape_text(shape: tuple[int, ...]) -> str:
-    return ",".join(map(str, shape))
+def _shape_text(shape: tuple[int, ...]) -> bytes:
+    return ",".join(map(str, shape)).encode()
 
 
 def _shape(text: bytes) -> tuple[int, ...]:
-    return tuple(int(size) for size in text.decode().split(",")) if text else ()
+    shape = tuple(int(size) for size in text.decode().split(",")) if text else ()
+    if any(size < 0 for size in shape):
+        raise ValueError(f"a shape of {text!r}")
+    return shape
 
 
-def _statistics_row(statistics: Statistics) -> tuple[Any, ...]:
+def _dtype(text: bytes) -> str:
+    if text.decode() not in DTYPES:
+        raise ValueError(f"a dtype of {text!r}")
+    return text.decode()
+
+
+def _statistics_row(statistics: Statistics) -> Row:
     s = statistics
     return (s.minimum, s.maximum, s.mean, s.std, s.l2, s.num_nan, s.num_inf, s.hash)
 
@@ -108,22 +109,14 @@ def _statistics(row: Any) -> Statistics:
     return Statistics(low, high, mean, std, l2, int(row["nan"]), int(row["inf"]), int(row["hash"]))
 
 
-def tap_row(tap: Tap) -> tuple[Any, ...]:
-    return (
-        tap.step,
-        tap.order,
-        clean(tap.name),
-        clean(tap.module),
-        clean(tap.module_class),
-        tap.call,
-        clean(tap.port),
-        _shape_text(tap.shape),
-        tap.dtype,
-        *_statistics_row(tap.statistics),
-    )
+def tap_row(tap: Tap) -> Row:
+    texts = (_text(tap.name), _text(tap.module), _text(tap.module_class))
+    place = (tap.call, _text(tap.port), _shape_text(tap.shape), _text(tap.dtype))
+    return (tap.step, tap.order, *texts, *place, *_statistics_row(tap.statistics))
 
 
 def tap_of(row: Any) -> Tap:
+    """ValueError where a row says what no tap is."""
     return Tap(
         name=row["tap"].decode(),
         module=row["module"].decode(),
@@ -133,47 +126,33 @@ def tap_of(row: Any) -> Tap:
         step=int(row["step"]),
         order=int(row["order"]),
         shape=_shape(row["shape"]),
-        dtype=row["dtype"].decode(),
+        dtype=_dtype(row["dtype"]),
         statistics=_statistics(row),
     )
 
 
-def weight_row(weight: Weight) -> tuple[Any, ...]:
-    return (
-        clean(weight.name),
-        clean(weight.module),
-        clean(weight.tied_to),
-        _shape_text(weight.shape),
-        weight.dtype,
-        *_statistics_row(weight.statistics),
-        weight.first_row,
-        weight.num_rows,
-        weight.first_column,
-        weight.num_columns,
-    )
+def weight_row(weight: Weight) -> Row:
+    texts = (_text(weight.name), _text(weight.module), _text(weight.tied_to))
+    kind = (_shape_text(weight.shape), _text(weight.dtype))
+    places = (weight.first_row, weight.num_rows, weight.first_column, weight.num_columns)
+    return (*texts, *kind, *_statistics_row(weight.statistics), *places)
 
 
-def weight_of(row: Any) -> Weight:
-    return Weight(
+def weight_of(row: Any, num_sketches: int) -> Weight:
+    """ValueError where a row says what no weight is, or has its sketches where there are none."""
+    weight = Weight(
         name=row["name"].decode(),
         module=row["module"].decode(),
         tied_to=row["tied"].decode(),
         shape=_shape(row["shape"]),
-        dtype=row["dtype"].decode(),
+        dtype=_dtype(row["dtype"]),
         statistics=_statistics(row),
         first_row=int(row["first_row"]),
         num_rows=int(row["rows"]),
         first_column=int(row["first_column"]),
         num_columns=int(row["columns"]),
     )
-
-
-def clean(text: str) -> str:
-    """Text that HDF5 can hold: NUL ends its strings, and lone surrogates have no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-
-
-def link_name(tap: str) -> bytes:
-    """A tap's name as one HDF5 link: "/" would make a group, and "." means the group itself."""
-    quoted = clean(tap).replace("%", "%25").replace("/", "%2F")
-    return (quoted.replace(".", "%2E") if quoted.strip(".") == "" else quoted).encode()
+    spans = ((weight.first_row, weight.num_rows), (weight.first_column, weight.num_columns))
+    if any(min(first, count) < 0 or first + count > num_sketches for first, count in spans):
+        raise ValueError(f"{weight.name!r} has sketches that are not there")
+    return weight

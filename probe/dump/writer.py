@@ -9,14 +9,19 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
 
+from probe.dump.claim import claimed
 from probe.dump.dtypes import Bits, file_type
+from probe.dump.growing import GrowingTable, new_file
+from probe.dump.names import link_name
+from probe.dump.plain import REFUSED
 from probe.dump.statistics import statistics
-from probe.dump.table import TAPS, WEIGHTS, Sketches, Weight, link_name, tap_row, weight_row
+from probe.dump.table import TAPS, WEIGHTS, Row, tap_row, weight_row
+from probe.dump.weight import Sketches, Weight
 from probe.errors import ProbeError
 from probe.tap import Statistics, Tap
 
@@ -38,35 +43,31 @@ class DumpWriter:
     """
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
-        """ProbeError if `path` exists and `force` is not given, or its folder cannot be written to."""
+        """ProbeError if `path` exists and `force` is not given, is being written to, or cannot be."""
         self.path = path
-        self.partial = path.with_name(path.name + ".partial")
-        if path.exists() and not force:
-            raise ProbeError(f"{path} exists already", hint="give another name, or --force (force=True) to replace it")
-        try:
-            self._file = h5py.File(self.partial, "w", libver="earliest")
-        except OSError as error:
-            raise ProbeError(
-                f"cannot write {path}: {error.strerror or error}",
-                hint="does the folder exist, and may you write there?",
-            ) from None
-        self._descriptor = os.open(self.partial, os.O_WRONLY)
+        self._force = force
+        self.partial, self._descriptor = claimed(path, force=force)
+        self._file = new_file(self.partial)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-writer")
-        self._file.attrs.update(format=FORMAT, version=VERSION, complete=False)
-        self._file.create_dataset("taps", (0,), TAPS, maxshape=(None,), chunks=(256,))
+        self._set_text("format", FORMAT)
+        self._file.attrs.update(version=VERSION, complete=False)
+        self._taps = GrowingTable(self._file, "taps", TAPS)
         self._steps: dict[int, h5py.Group] = {}
-        self._rows: list[tuple[Any, ...]] = []
-        self._last_flush = time.monotonic()
+        self._rows: list[Row] = []
         self.num_taps = 0
         self.num_bytes = 0
+        self.flush()
 
     def describe(self, **attributes: object) -> None:
         """Set the file's attributes, each as JSON."""
         for name, value in attributes.items():
-            self._file.attrs[name] = json.dumps(value, default=str)
+            self._set_text(name, json.dumps(value, default=str))
 
     def add_input(self, step: int, name: str, bits: Bits, dtype: str) -> None:
-        self._write(self._file.require_group(f"inputs/{step}"), name, np.ascontiguousarray(bits), dtype, bits.shape)
+        folder = self._file.get(f"inputs/{step}")
+        if folder is None:
+            folder = self._file.create_group(f"inputs/{step}", track_order=True)
+        self._write(folder, name, np.ascontiguousarray(bits), dtype, bits.shape)
 
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
@@ -84,8 +85,7 @@ class DumpWriter:
 
     def add_weights(self, weights: list[Weight], sketches: Sketches, values: Mapping[str, tuple[Bits, str]]) -> None:
         """`values`: bits and dtype of the parameters that are stored in full."""
-        rows = np.array([weight_row(weight) for weight in weights], WEIGHTS)
-        self._file.create_dataset("weights", data=rows)
+        GrowingTable(self._file, "weights", WEIGHTS, [weight_row(weight) for weight in weights])
         group = self._file.create_group("weight_sketches")
         group.create_dataset("norms", data=sketches.norms)
         group.create_dataset("directions", data=sketches.directions)
@@ -93,9 +93,13 @@ class DumpWriter:
         for name, (bits, dtype) in values.items():
             self._write(stored, name, np.ascontiguousarray(bits), dtype, bits.shape)
 
+    def _set_text(self, name: str, text: str) -> None:
+        raw = text.encode()
+        self._file.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", len(raw)))
+
     def _step(self, step: int) -> h5py.Group:
         if step not in self._steps:
-            self._steps[step] = self._file.create_group(f"steps/{step}")
+            self._steps[step] = self._file.create_group(f"steps/{step}", track_order=True)
         return self._steps[step]
 
     def _write(self, group: h5py.Group, name: str, bits: Bits, dtype: str, shape: tuple[int, ...]) -> Statistics:
@@ -137,37 +141,48 @@ class DumpWriter:
     def flush(self) -> None:
         """Bring the table and HDF5's own bookkeeping to the file, so that a kill from here on loses nothing before."""
         if self._rows:
-            table = self._file["taps"]
-            table.resize((len(table) + len(self._rows),))
-            table[-len(self._rows) :] = np.array(self._rows, TAPS)
+            self._taps.append(self._rows)
             self._rows.clear()
         self._file.flush()
         self._last_flush = time.monotonic()
 
     def finish(self) -> None:
-        """Mark the dump as complete and give it its name."""
-        self.flush()
-        self._file.attrs["complete"] = True
-        self._close()
+        """Mark the dump as complete and give it its name. ProbeError, and no file, where that cannot be done."""
+        try:
+            self.flush()
+            self._file.attrs.modify("complete", True)
+            self._file.close()
+        except REFUSED as error:
+            self.discard()
+            raise ProbeError(
+                f"cannot finish {self.path}: {error}", hint="make room, or write to another disk"
+            ) from None
+        if self.path.exists() and not self._force:
+            self._close()
+            raise ProbeError(
+                f"{self.path} was made by somebody else meanwhile", hint=f"the recording is {self.partial}"
+            )
         self.partial.replace(self.path)
+        self._close()
 
     def keep_partial(self) -> None:
         """Leave what was written so far under the temporary name: readable, and not complete."""
-        with suppress(OSError):
+        with suppress(*REFUSED):
             self.flush()
         self._close()
 
     def discard(self) -> None:
         """Remove what was written."""
-        self._close()
         self.partial.unlink(missing_ok=True)
+        self._close()
 
     def _close(self) -> None:
         self._thread.shutdown()
-        if self._file:
-            with suppress(OSError, RuntimeError):  # a full disk: HDF5 cannot write its last words
-                self._file.close()
+        with suppress(*REFUSED):  # a full disk: HDF5 cannot write its last words
+            self._file.close()
+        if self._descriptor >= 0:
             os.close(self._descriptor)
+            self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ import os
 import sys
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 WIDTH = 110
@@ -30,8 +29,9 @@ def console() -> Console:
 
 def prose(out: Console, text: Text, label: str = "", *, indent: int = 0) -> None:
     """A paragraph, behind a label or indented; its further lines start where its first one does."""
-    grid = Table.grid()
-    grid.add_column(width=LABEL if label else indent)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(label, style=text.style), text)
-    out.print(grid, width=min(out.width, WIDTH))
+    begin = LABEL if label else indent
+    lead = Text(label.ljust(begin), style=text.style)
+    for line in text.wrap(out, min(out.width, WIDTH) - begin):
+        line.rstrip()
+        out.print(lead + line)
+        lead = Text(" " * begin)

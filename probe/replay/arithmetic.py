@@ -4,7 +4,7 @@ A module that says `.to(torch.float32)` inside (RMSNorm, rotary embeddings) woul
 cast to float64; here the cast itself is answered with float64. And no second copy of the weights is ever held.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -57,11 +57,16 @@ def _grouped_mm(
 
 
 class InDtype(TorchFunctionMode):
-    """Parameters are seen in `dtype`, as if the model had been loaded in it; casts that its code makes are its own."""
+    """Parameters are seen in `dtype`, as if the model had been loaded in it; casts that its code makes are its own.
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    `model.to(dtype)` rounds buffers too (rotary frequencies), and loading in `dtype` does not: `buffers` are those to
+    be seen rounded.
+    """
+
+    def __init__(self, dtype: torch.dtype, buffers: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
         self._dtype = dtype
+        self._buffers = {id(buffer) for buffer in buffers}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -73,7 +78,8 @@ class InDtype(TorchFunctionMode):
         return func(*args, **{key: _map(value, self._seen) for key, value in kwargs.items()})
 
     def _seen(self, value: Any) -> Any:
-        return value.to(self._dtype) if isinstance(value, nn.Parameter) and value.dtype in _FLOATING else value
+        is_weight = isinstance(value, nn.Parameter) or id(value) in self._buffers
+        return value.to(self._dtype) if is_weight and value.dtype in _FLOATING else value
 
 
 _FLOATING = (*SMALL, torch.float64)

@@ -27,6 +27,8 @@ class Origin:
     """Order and name of the nearest recorded taps it was computed from."""
     modules: frozenset[str] = frozenset()
     """The modules whose own code computed it, since those taps."""
+    from_floats: bool = False
+    """Whether a floating-point number had a part in it: an index of top-k then may flip on a near tie."""
     terms: float = 0.0
     """Weighted length of the sums in that computation: see probe.replay.summation."""
 
@@ -67,12 +69,13 @@ class FollowingOrigins(TorchFunctionMode):
         taps = frozenset().union(*(origin.taps for origin in origins))
         modules = frozenset().union(*(origin.modules for origin in origins))
         terms = max((origin.terms for origin in origins), default=0.0) + summed_terms(name, given, made)
+        from_floats = any(o.from_floats or tensor.is_floating_point() for o, tensor in zip(origins, given, strict=True))
         if name not in _LOOKS and name != "__get__":
             modules |= {self._current_module()}
         for tensor in made:
             untouched = any(tensor is other for other in given) and not name.endswith("_")
             if not untouched and not isinstance(tensor, nn.Parameter):
-                set_origin(tensor, Origin(taps, modules, terms))
+                set_origin(tensor, Origin(taps, modules, from_floats, terms))
         return result
 
 

@@ -75,7 +75,9 @@ class Passes:
     ) -> None:
         self._candidate, self._pairs, self._model, self._low, self._progress = candidate, pairs, model, low, progress
         self._low_precision: Callable[[], AbstractContextManager[Any]]
-        self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low))
+        rounded = candidate.environment.get("buffer_dtype") == low
+        buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()] if rounded else []
+        self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low), buffers)
         self._kept = kept_tokens(reference, step)
         self._inputs = _inputs(reference, step, model)
 
@@ -85,10 +87,10 @@ class Passes:
         found: list[LocalError] = []
 
         def keep(meeting: Meeting) -> None:
-            if meeting.candidate is not None and meeting.computed.is_floating_point():
+            if meeting.candidate is not None:
                 computed = meeting.computed.detach().cpu().contiguous().reshape(-1)
                 places[meeting.pair.reference.name] = (scratch.tell(), computed.dtype)
-                scratch.write(memoryview(computed.view(torch.uint8).numpy()))  # type: ignore[arg-type]
+                scratch.write(computed.view(torch.uint8).numpy().data)
 
         def compare(meeting: Meeting) -> None:
             place = places.get(meeting.pair.reference.name)
@@ -167,12 +169,29 @@ def measure(meeting: Meeting, low: torch.Tensor | None, low_dtype: str) -> Local
         keep = torch.from_numpy(meeting.kept)
         exact, candidate = exact[keep], candidate[keep]
         low = low.reshape(meeting.computed.shape)[keep] if low is not None else None
+    if not exact.is_floating_point():
+        return _whole_numbers(meeting, exact, candidate, low, span_start, low_dtype)
     r, c = exact.double().reshape(-1), candidate.double().reshape(-1)
     largest = min(LARGEST.get(meeting.pair.sources[0].tap.dtype, np.inf), LARGEST.get(low_dtype, np.inf))
     error, norm = _distance(r, c, 0.99 * largest)
     rounding = _distance(r, low.double().reshape(-1), 0.99 * largest)[0] if low is not None else 0.0
     floor = max(rounding if np.isfinite(rounding) else 0.0, _least(norm, low_dtype, meeting.origin.terms))
     return LocalError(meeting.pair, error, rounding, norm, floor, span_start, meeting.module)
+
+
+NEAR_TIES = 32.0
+"""In roundings: share of indices, chosen by comparing floating-point numbers, that near ties may flip."""
+
+
+def _whole_numbers(
+    meeting: Meeting, exact: torch.Tensor, candidate: torch.Tensor, low: torch.Tensor | None, start: str, low_dtype: str
+) -> LocalError:
+    """Of integers and booleans, how many differ; none may, unless they were chosen by comparing rounded numbers."""
+    unequal = float((exact.reshape(-1) != candidate.reshape(-1)).sum())
+    rounding = float((exact.reshape(-1) != low.reshape(-1)).sum()) if low is not None else 0.0
+    chosen = NEAR_TIES * UNIT_ROUNDOFF.get(low_dtype, 0.0) if meeting.origin.from_floats else 0.0
+    floor = max(rounding, chosen * exact.numel(), 1e-9)
+    return LocalError(meeting.pair, unequal, rounding, float(exact.numel()), floor, start, meeting.module)
 
 
 def _least(norm: float, low_dtype: str, terms: float = 0.0) -> float:

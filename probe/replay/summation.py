@@ -12,7 +12,19 @@ import torch
 
 PRODUCT = 0.30**2
 MEAN = (1 / 6) ** 2
-_PRODUCTS = {"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "addmm", "baddbmm", "mv", "_grouped_mm", "grouped_mm"}
+_PRODUCTS = {
+    "linear",
+    "matmul",
+    "__matmul__",
+    "__rmatmul__",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "mv",
+    "_grouped_mm",
+    "grouped_mm",
+}
 _MEANS = {"mean", "sum", "var", "std", "var_mean", "norm", "vector_norm", "softmax", "log_softmax"}
 _NORMS = {"layer_norm", "rms_norm", "group_norm", "batch_norm"}
 

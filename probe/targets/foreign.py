@@ -1,5 +1,6 @@
 """What an exception of somebody else's code says: in one line, and whose line of code raised it."""
 
+import importlib
 import traceback
 from pathlib import Path
 
@@ -8,8 +9,13 @@ import torch
 LONGEST = 400
 """Characters of a message; torch lists every missing weight in one."""
 HERE = Path(__file__).parent.parent
-NOT_MEANT = (torch.__path__[0], str(HERE / "targets"), str(HERE / "commands"), str(HERE / "capture"), "<")
-"""How files begin whose lines tell the user nothing: torch's, ours, and those that are none."""
+NOT_MEANT = (
+    *(str(HERE / folder) for folder in ("targets", "commands", "capture")),
+    torch.__path__[0],
+    importlib.__path__[0],
+    "<",
+)
+"""How the names of files begin whose lines tell a user nothing about their own code."""
 
 
 def message(error: BaseException) -> str:

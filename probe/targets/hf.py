@@ -36,10 +36,9 @@ def load_hf(target: Target, options: LoadOptions) -> Loaded:
                 target.place, output_loading_info=True, **keywords
             )
     except Exception as error:  # transformers, safetensors and huggingface_hub raise whatever they like
-        raise ProbeError(
-            f"transformers cannot load {target.place}: {message(error)}",
-            hint="it must be a folder with config.json and model.safetensors, or a hub id that this machine can reach",
-        ) from error
+        needed = "it must be a folder with config.json and the model.safetensors that fits it, or a hub id within reach"
+        hint = "if you trust that code: --trust-remote-code" if "trust_remote_code" in str(error) else needed
+        raise ProbeError(f"transformers cannot load {target.place}: {message(error)}", hint=hint) from error
     model = to_device(model.eval(), LoadOptions(device=options.device))
     encode_prompts = partial(encode, target.place, trust_remote_code=options.trust_remote_code)
     return Loaded(model, None, encode_prompts, _notes(remarks))

@@ -1,18 +1,21 @@
-"""Tiny models as py: targets: a reference, a port of it, a stranger, and factories that go wrong.
+"""Tiny models as py: targets: a reference, a port whose weights nobody recognizes, and factories that go wrong.
 
 B sentences of T tokens, C channels, V vocabulary.
 """
 
+import math
 import sys
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 VOCABULARY, CHANNELS, NUM_BLOCKS = 32, 16, 3
 
 
 class Block(nn.Module):
-    """x + W norm(x), times `gain`; where `overflow`, the first channel of what leaves the matrix is infinite or NaN."""
+    """x + gain * W norm(x); where `overflow` is given, it takes the first channel's place in W norm(x)."""
 
     def __init__(self, gain: float, overflow: float | None) -> None:
         super().__init__()
@@ -29,10 +32,10 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
-    def __init__(self, gains: list[float], overflow: float | None) -> None:
+    def __init__(self, blocks: Sequence[Block]) -> None:
         super().__init__()
         self.embed = nn.Embedding(VOCABULARY, CHANNELS)
-        self.blocks = nn.ModuleList(Block(gain, overflow if number == 1 else None) for number, gain in enumerate(gains))
+        self.blocks = nn.ModuleList(blocks)
         self.head = nn.Linear(CHANNELS, VOCABULARY, bias=False)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -42,44 +45,99 @@ class Model(nn.Module):
         return self.head(x_BTC)
 
 
-def build(gain: float = 1.0, at: int = 1, overflow: str = "", seed: int = 0) -> nn.Module:
-    """One seed gives one set of weights; in block `at` the matrix's output is multiplied by `gain`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        gains = [gain if number == at else 1.0 for number in range(NUM_BLOCKS)]
-        return Model(gains, float(overflow) if overflow else None).eval()
+class Doubled(nn.Module):
+    """A linear layer that keeps its parameters doubled, so that none of them looks like the reference's."""
 
-
-def with_inputs() -> tuple[nn.Module, Tensor]:
-    return build(), torch.tensor([[1, 2, 3]])
-
-
-class Raising(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.embed = nn.Embedding(VOCABULARY, CHANNELS)
+        self.weight = nn.Parameter(2 * linear.weight.detach())
+        self.bias = None if linear.bias is None else nn.Parameter(2 * linear.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight / 2, None if self.bias is None else self.bias / 2)
+
+
+class Stage(nn.Module):
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.matrix = Doubled(block.linear)
+        self.gain = block.gain
+
+    def forward(self, x_BTC: Tensor) -> Tensor:
+        return x_BTC + self.matrix(F.layer_norm(x_BTC, [CHANNELS])) * self.gain
+
+
+class Port(nn.Module):
+    """Model with other names and other numbers in its parameters."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.table = Doubled(nn.Linear(VOCABULARY, CHANNELS, bias=False))
+        self.table.weight = nn.Parameter(2 * model.embed.weight.detach().T)
+        self.stages = nn.ModuleList(Stage(block) for block in model.blocks)
+        self.out = Doubled(model.head)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x_BTC = self.table(F.one_hot(ids, VOCABULARY).to(self.table.weight.dtype))
+        for stage in self.stages:
+            x_BTC = stage(x_BTC)
+        return self.out(x_BTC)
+
+
+class Raising(Model):
+    """A Model of no blocks that raises after its embedding."""
+
+    def __init__(self) -> None:
+        super().__init__([])
 
     def forward(self, input_ids: Tensor) -> Tensor:
         self.embed(input_ids)
-        raise RuntimeError("the kernel is not there\nand a second line")
+        raise RuntimeError("no kernel\nfor this device")
 
 
-def raising_forward() -> nn.Module:
-    return Raising()
+def build(gain: float = 1.0, at: int = 1, overflow: str | None = None, seed: int = 0) -> Model:
+    """One seed gives one set of weights; block `at` has the gain and the overflow."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Model(
+            [
+                Block(gain, float(overflow) if overflow else None) if number == at else Block(1.0, None)
+                for number in range(NUM_BLOCKS)
+            ]
+        ).eval()
+
+
+def port(gain: float = 1.0) -> Port:
+    return Port(build(gain)).eval()
+
+
+def with_inputs() -> tuple[Model, Tensor]:
+    return build(), torch.tensor([[3, 1, 2]])
+
+
+def with_named_inputs() -> tuple[Model, dict[str, Tensor]]:
+    return build(), {"input_ids": torch.tensor([[3, 1, 2]])}
+
+
+def without_embedding() -> nn.Module:
+    return nn.Linear(2, 2)
+
+
+def stranger() -> nn.Module:
+    return nn.Sequential(nn.Embedding(64, 6), nn.Flatten(0, 1), nn.Linear(6, 5)).eval()
 
 
 def raising() -> nn.Module:
-    raise FileNotFoundError("weights.bin\nis missing")
+    raise FileNotFoundError("no weights.bin\nin this folder")
 
 
 def leaving() -> nn.Module:
     sys.exit(0)
 
 
-def no_module() -> dict[str, int]:
-    return {"weights": 3}
+def no_module() -> dict[str, float]:
+    return {"weights": math.pi}
 
 
-def stranger() -> nn.Module:
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Embedding(64, 6), nn.Flatten(0, 1), nn.Linear(6, 5)).eval()
+def raising_in_forward() -> nn.Module:
+    return Raising()

@@ -1,0 +1,48 @@
+"""A dump's temporary name, claimed by one writer at a time."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from probe.errors import ProbeError
+
+
+def claimed(path: Path, *, force: bool) -> tuple[Path, int]:
+    """The temporary name `<path>.partial`, and a descriptor of that file, which is ours until it is closed.
+
+    What a killed run left there is given up for the new run. ProbeError where the name is taken, or cannot be written.
+    """
+    try:
+        if path.is_dir():
+            raise ProbeError(f"{path} is a folder", hint="name a file in it")
+        if path.exists() and not force:
+            raise ProbeError(f"{path} exists already", hint="give another name, or --force (force=True) to replace it")
+        partial = path.with_name(path.name + ".partial")
+        return partial, _locked(partial)
+    except BlockingIOError:
+        raise ProbeError(f"another run is writing {path}", hint="give another name, or wait for it to end") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ProbeError(
+            f"cannot write {path}: {why}", hint="does the folder exist, and may you write there?"
+        ) from None
+
+
+def _locked(partial: Path) -> int:
+    """BlockingIOError where another writer has it."""
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            return descriptor
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), partial.stat()):
+                return descriptor
+        raise BlockingIOError  # its last owner has just given it its final name
+    except OSError:
+        os.close(descriptor)
+        raise

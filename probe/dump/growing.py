@@ -1,0 +1,53 @@
+"""A table that rows are appended to while a run goes on, and the HDF5 file that survives a killed run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.dump.table import Columns, Row, row_type
+
+CHUNK_BYTES = 1 << 14
+
+
+def new_file(path: Path) -> h5py.File:
+    """An empty file that can be read up to the last flush, wherever its writer is killed.
+
+    HDF5 would write a part of its bookkeeping between two flushes, and so leave nothing readable: it may not. Format
+    1.8 has checksums over that bookkeeping, and no mark of an open writer that would keep readers out.
+    """
+    file = h5py.File(path, "w", libver=("v108", "v108"), locking=False)
+    cache = file.id.get_mdc_config()
+    cache.evictions_enabled = False
+    cache.incr_mode = cache.decr_mode = cache.flash_incr_mode = 0
+    file.id.set_mdc_config(cache)
+    return file
+
+
+class GrowingTable:
+    """A dataset of rows under checksums. It is made anew, wider, when a text comes that it has no room for."""
+
+    def __init__(self, file: h5py.File, name: str, columns: Columns, rows: Sequence[Row] = ()) -> None:
+        self._file = file
+        self._name = name
+        self._columns = columns
+        kind = row_type(columns, rows)
+        self._table = self._create(np.array(list(rows), kind))
+
+    def append(self, rows: Sequence[Row]) -> None:
+        kind = row_type(self._columns, rows, self._table.dtype)
+        added = np.array(list(rows), kind)
+        if kind != self._table.dtype:
+            added = np.concatenate([self._table[()].astype(kind), added])
+            del self._file[self._name]
+            self._table = self._create(added)
+            return
+        first = len(self._table)
+        self._table.resize((first + len(added),))
+        self._table[first:] = added
+
+    def _create(self, rows: NDArray[np.void]) -> h5py.Dataset:
+        chunk = (max(1, CHUNK_BYTES // rows.dtype.itemsize),)
+        return self._file.create_dataset(self._name, data=rows, maxshape=(None,), chunks=chunk, fletcher32=True)

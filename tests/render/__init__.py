@@ -1,0 +1,1 @@
+"""Reports and dumps as text and JSON."""

@@ -17,6 +17,9 @@ Numbers = NDArray[Any]
 BLOCK = 1 << 16
 """Elements: 256 KiB of float32, which fits the second-level cache twice over."""
 
+SMALLEST = 1e-18
+"""Sums of squares below this are taken again in float64: single squares may have underflowed in float32."""
+
 
 @dataclass(slots=True)
 class Sums:
@@ -92,17 +95,15 @@ def compare_blocks(pairs: Iterable[tuple[Numbers, Numbers]]) -> Sums:
         sums.count += len(r)
         with np.errstate(all="ignore"):
             d = c - r
-            difference = float(np.dot(d, d))
-        if not math.isfinite(difference):
+            squares = float(np.dot(d, d)), float(np.dot(r, r)), float(np.dot(c, c))
+        if not all(SMALLEST < square < math.inf for square in squares):  # float32 under- or overflows, or NaN
             r, c, d = _finite(r, c, sums)
-            difference = float(np.dot(d, d))
-        elif difference < 1e-30 and d.any():  # squares underflow in float32
-            difference = float(np.dot(d.astype(np.float64), d.astype(np.float64)))
-        if difference:
-            sums.difference_squares += difference
+            squares = float(np.dot(d, d)), float(np.dot(r, r)), float(np.dot(c, c))
+        if squares[0]:
             sums.max_abs = max(sums.max_abs, float(d.max()), -float(d.min()))
-        sums.reference_squares += float(np.dot(r, r))
-        sums.candidate_squares += float(np.dot(c, c))
+        sums.difference_squares += squares[0]
+        sums.reference_squares += squares[1]
+        sums.candidate_squares += squares[2]
         sums.product += float(np.dot(r, c))
         sums.reference_total += float(r.sum())
     return sums

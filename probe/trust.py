@@ -88,14 +88,15 @@ def _same_mode(reference: Dump, candidate: Dump) -> Iterator[TrustCheck]:
 
 
 def _compared(mapping: Mapping) -> Iterator[TrustCheck]:
-    outputs = [pair for pair in mapping.pairs if not pair.reference.is_input]
-    if outputs:
+    outputs = [pair.reference for pair in mapping.pairs if not pair.reference.is_input]
+    inner = [tap for tap in (*outputs, *mapping.reference_only, *mapping.candidate_only) if tap.module]
+    if outputs and (not inner or any(tap.module for tap in outputs)):
         total = len(mapping.pairs) + len(mapping.reference_only)
         yield TrustCheck(
             "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart"
         )
     else:
-        yield TrustCheck("compared", Status.FAIL, "the two dumps have nothing in common: no output could be paired")
+        yield TrustCheck("compared", Status.FAIL, "the two dumps have nothing in common: no module's output could be paired")
 
 
 def _mapping_remarks(mapping: Mapping) -> Iterator[TrustCheck]:

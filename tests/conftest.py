@@ -28,13 +28,13 @@ Compare = Callable[..., Report]
 def compare(tmp_path: Path) -> Compare:
     """`compare(reference, candidate, inputs)`: record both, diff them with the live reference."""
 
-    def run(reference: nn.Module, candidate: nn.Module, inputs: dict[str, Any], **keywords: Any) -> Report:
+    def run(recorded: nn.Module, candidate: nn.Module, inputs: dict[str, Any], **keywords: Any) -> Report:
         candidate_inputs = keywords.pop("candidate_inputs", inputs)
         paths = tmp_path / "reference.h5", tmp_path / "candidate.h5"
-        for model, path, fed in zip((reference, candidate), paths, (inputs, candidate_inputs), strict=True):
+        for model, path, fed in zip((recorded, candidate), paths, (inputs, candidate_inputs), strict=True):
             with torch.no_grad(), probe.record(model, path, force=True):
                 model(**fed)
-        keywords.setdefault("reference", reference)
+        keywords.setdefault("reference", recorded)
         return probe.diff(*paths, **keywords)
 
     return run

@@ -164,6 +164,8 @@ def _names(option: Option) -> str:
 def _by_order(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match]) -> dict[str, Match]:
     """Modules whose weights tell nothing (all ones, never loaded), between neighbours that are known."""
     found: dict[str, Match] = {}
+    if not any(module in matches for module in ours.weights):
+        return found  # no neighbour is known: these may be two unrelated models
     used = {part.module for match in matches.values() for part in match.parts}
     gaps: dict[str | None, list[str]] = defaultdict(list)
     last: str | None = None

@@ -4,6 +4,7 @@ import json
 import platform
 import sys
 from collections import Counter
+from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
@@ -42,12 +43,17 @@ def environment(model: nn.Module) -> dict[str, Any]:
         "device": str(parameters[0].device) if parameters else "cpu",
         "dtype": dtypes.most_common(1)[0][0] if dtypes else dtype_name(torch.get_default_dtype()),
         "buffer_dtype": dtype_name(buffers[0].dtype) if buffers else None,
-        "training": [name for name, module in model.named_modules() if module.training][:20],
+        "training": [name for name, module in model.named_modules() if getattr(module, "training", False)][:20],
         "attention": getattr(getattr(model, "config", None), "_attn_implementation", None),
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "float32_matmul_precision": _flag(torch.get_float32_matmul_precision),
         "tf32": {
-            "matmul": torch.backends.cuda.matmul.allow_tf32,
-            "cudnn": torch.backends.cudnn.allow_tf32,
+            "matmul": _flag(lambda: torch.backends.cuda.matmul.allow_tf32),
+            "cudnn": _flag(lambda: torch.backends.cudnn.allow_tf32),
+        },
+        "fp32_precision": {
+            "matmul": getattr(torch.backends.cuda.matmul, "fp32_precision", None),
+            "cudnn": getattr(torch.backends.cudnn, "fp32_precision", None),
+            "mkldnn": getattr(torch.backends.mkldnn, "fp32_precision", None),
         },
         "reduced_precision": {
             "fp16": torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
@@ -66,4 +72,15 @@ def config(model: nn.Module) -> Any:
     if own is None:
         return None
     described = own.to_dict() if hasattr(own, "to_dict") else getattr(own, "__dict__", None)
-    return json.loads(json.dumps(described, default=str))
+    try:
+        return json.loads(json.dumps(described, default=str, skipkeys=True))
+    except ValueError:  # a configuration that contains itself
+        return str(described)
+
+
+def _flag(read: Callable[[], Any]) -> Any:
+    """None where torch refuses: from 2.9 on, once a program has set any `fp32_precision` instead."""
+    try:
+        return read()
+    except RuntimeError:
+        return None

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
+from torch.jit._script import RecursiveScriptModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Call:
     number: int
     """How often this module had been called before in this step."""
     step: int
-    """How often the whole model had been called before."""
+    """How often the whole model had been called before; what runs before its first call is of step 0 too."""
     parent: "Call | None"
     """The call from within which this one was made."""
 
@@ -34,6 +36,7 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
 
     What they return, if not None, takes the place of the inputs or the output. Yields a function that says which call
     is under way. The hooks are the last in the row: they see what the module really gets and what its caller gets.
+    Nothing is shown of the modules of `why_not_watched`.
     """
     stack: list[Call] = []
     counts: Counter[str] = Counter()
@@ -42,9 +45,12 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
     def hooks_for(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             nonlocal num_steps
+            if torch.compiler.is_compiling():
+                return None
             if name == "":
                 stack.clear()
-                counts.clear()
+                if num_steps:
+                    counts.clear()
                 num_steps += 1
             call = Call(module, name, counts[name], max(num_steps - 1, 0), stack[-1] if stack else None)
             counts[name] += 1
@@ -52,6 +58,8 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
             return on_inputs(call, args, kwargs)
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            if torch.compiler.is_compiling():
+                return None
             while stack and stack[-1].module is not module:  # calls that ended by an exception which somebody caught
                 stack.pop()
             return on_output(stack.pop(), output) if stack else None
@@ -61,6 +69,8 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
     handles = []
     try:
         for name, module in model.named_modules():
+            if isinstance(module, RecursiveScriptModule):
+                continue
             before, after = hooks_for(name)
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
@@ -68,3 +78,12 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
     finally:
         for handle in handles:
             handle.remove()
+
+
+def why_not_watched(module: nn.Module) -> str | None:
+    """In words, why calls of a module, or those inside it, are not shown; None where they are."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript runs without hooks"
+    if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+        return "torch.compile leaves no module calls inside; record the model that was compiled instead"
+    return None

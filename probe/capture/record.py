@@ -1,5 +1,6 @@
 """probe.record: within its block, what every module of a model is given and returns goes into a dump."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -16,6 +17,9 @@ from probe.errors import ProbeError
 Progress = Callable[[int, int], None]
 """Called after each tap with the number of taps and of bytes so far."""
 
+_CALL = re.compile(r"@[\d*]+$")
+"""What a tap's name says, after the module's name, of which call it was."""
+
 
 @contextmanager
 def record(
@@ -30,17 +34,21 @@ def record(
 ) -> Iterator[None]:
     """Within this block, every call of `model` is recorded into the dump `path`; each call is one step.
 
-    The model's results stay bit for bit what they were, and no hook is left behind. An exception of the model passes
-    through, and what was recorded until then is in `<path>.partial`. If recording itself fails (no space left), the
-    model runs on undisturbed, and ProbeError is raised when the block ends.
+    The model's results stay bit for bit what they were, and no hook is left behind. (One exception is torch's own:
+    nn.TransformerEncoderLayer leaves its fused path while hooks are there.) An exception of the model passes through,
+    and what was recorded until then is in `<path>.partial`. If recording itself fails (no space left), the model runs
+    on undisturbed, and ProbeError is raised when the block ends.
 
     `include` and `exclude` are globs over module names or whole tap names ("model.layers.0.*", "*:out"). `target`
     says how the model can be loaded again; without it a diff needs `reference=model` to replay.
     """
     names = [name for name, _ in model.named_modules()]
     for pattern in (*include, *exclude):
-        if not any(fnmatchcase(name, pattern.partition(":")[0]) for name in names):
-            raise ProbeError(f"no module's name matches {pattern!r}", hint=f"names look like {', '.join(names[1:4])}")
+        module = _CALL.sub("", pattern.partition(":")[0])
+        if not any(fnmatchcase(name, module) for name in names):
+            like = ", ".join(names[1:4])
+            hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
+            raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
     writer = DumpWriter(Path(path), force=force)
     recorder = Recorder(model, writer, include, exclude, progress)
     try:

@@ -1,18 +1,19 @@
 """From hooks to a dump: what is stored, what is linked, and what happens when storing fails."""
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 from weakref import ref
 
 import torch
 from torch import nn
 
+from probe.capture.arguments import named_arguments
 from probe.capture.environment import config, environment
-from probe.capture.hooks import Call
+from probe.capture.hooks import Call, why_not_watched
 from probe.capture.structure import input_tensors, output_tensors
-from probe.capture.tensors import dtype_name, to_bits, why_not_stored
+from probe.capture.tensors import Mark, dtype_name, mark, to_bits, why_not_stored
 from probe.capture.weights import weight_table
 from probe.dump import DumpWriter, tensor_hash
 from probe.errors import ProbeError
@@ -35,10 +36,11 @@ class Recorder:
         self._include = include
         self._exclude = exclude
         self._progress = progress
-        self._stored: dict[int, tuple[ref[torch.Tensor], int | None, Tap]] = {}
-        """By id of a living tensor object: its version when it was recorded, and as which tap."""
+        self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Tap]] = {}
+        """By id of a living tensor object: its mark when it was recorded, and as which tap."""
         self._skipped: dict[str, str] = {}
-        self._order = 0
+        """Names of taps and weights, and why they are not in the dump."""
+        self._step = self._order = self._num_calls = 0
         self._trouble: Exception | None = None
 
     def describe(self, target: dict[str, Any] | None) -> None:
@@ -49,16 +51,16 @@ class Recorder:
             table = weight_table(self._model)
             self._writer.add_weights(table.weights, table.sketches, table.values)
             self._skipped.update(table.skipped)
+            for name, module in self._model.named_modules():
+                if reason := why_not_watched(module):
+                    self._skipped[f"{name}:*"] = reason
 
         self._guarded(work)
 
     def on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         def work() -> None:
             if call.name == "":
-                self._order = 0
-                for name, tensor in _forward_arguments(call.module, args, kwargs):
-                    if not why_not_stored(tensor):
-                        self._writer.add_input(call.step, name, to_bits(tensor), dtype_name(tensor.dtype))
+                self._record_arguments(call, args, kwargs)
             self._record(call, input_tensors(args, kwargs))
 
         self._guarded(work)
@@ -68,26 +70,35 @@ class Recorder:
 
     def finish(self) -> None:
         """Give the dump its name, or raise ProbeError and leave no file."""
-
-        def work() -> None:
-            if self._skipped:
-                self._writer.describe(notes={"skipped": self._skipped})
-            if self._writer.num_taps:
-                self._writer.finish()
-
-        self._guarded(work)
+        if self._skipped:
+            self._guarded(lambda: self._writer.describe(notes={"skipped": self._skipped}))
         if self._trouble is None and self._writer.num_taps:
+            self._writer.finish()
             return
         self._writer.discard()
         if self._trouble is None:
-            raise ProbeError(
-                f"nothing was recorded into {self._writer.path}: no module of the model ran inside the block",
-                hint="call the model itself inside 'with probe.record(model, path):', not a compiled or wrapped copy",
-            )
+            raise self._nothing_recorded()
         raise ProbeError(
             f"recording into {self._writer.path} failed after {self._writer.num_taps} taps: {self._trouble}",
             hint="make room, write to another disk, or record less (--include, --exclude)",
         ) from self._trouble
+
+    def _nothing_recorded(self) -> ProbeError:
+        what = f"nothing was recorded into {self._writer.path}"
+        if not self._num_calls:
+            return ProbeError(
+                f"{what}: no module of the model ran inside the block",
+                hint="call the model itself inside 'with probe.record(model, path):', not a compiled or wrapped copy",
+            )
+        if self._skipped:
+            name, reason = next(iter(self._skipped.items()))
+            return ProbeError(
+                f"{what}: {len(self._skipped)} tensors were left out, as {name!r}: {reason}",
+                hint="record other modules too (--include, --exclude)",
+            )
+        return ProbeError(
+            f"{what}: no tap of what ran matches", hint="see --include and --exclude; a tap is 'layer:out'"
+        )
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """The boundary between our work and the user's run: what goes wrong in `work` ends the recording alone."""
@@ -98,52 +109,63 @@ class Recorder:
                 self._trouble = error
                 self._stored.clear()
 
+    def _record_arguments(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for name, tensor in named_arguments(call.module, args, kwargs):
+            store = partial(self._store_input, call.step, name, tensor)
+            self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
+
     def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+        if call.step != self._step:
+            self._step, self._order = call.step, 0
+        self._num_calls += 1
+        names = set()
         for port, tensor in tensors:
             name = tap_name(call.name, call.number, port)
             if not self._wanted(call.name, name):
                 continue
-            reason = why_not_stored(tensor)
-            if reason:
-                self._skipped[name] = reason
+            if name in names:
+                self._skipped[name] = "another tensor beside it has the same name"
                 continue
+            names.add(name)
             kind = type(call.module).__name__
             dtype = dtype_name(tensor.dtype)
-            tap = Tap(name, call.name, kind, call.number, port, call.step, self._order, tuple(tensor.shape), dtype)
-            self._store(tap, tensor)
-            self._order += 1
-            if self._progress:
-                self._progress(self._writer.num_taps, self._writer.num_bytes)
+            shape = () if why_not_stored(tensor) else tuple(tensor.shape)
+            tap = Tap(name, call.name, kind, call.number, port, call.step, self._order, shape, dtype)
+            if self._stored_or_skipped(name, tensor, partial(self._store, tap, tensor)):
+                self._order += 1
+                if self._progress:
+                    self._progress(self._writer.num_taps, self._writer.num_bytes)
+
+    def _stored_or_skipped(self, name: str, tensor: torch.Tensor, store: Callable[[], None]) -> bool:
+        reason = why_not_stored(tensor)
+        if reason is None:
+            try:
+                store()
+                return True
+            except ProbeError as error:
+                reason = str(error)
+        self._skipped[name] = reason
+        return False
+
+    def _store_input(self, step: int, name: str, tensor: torch.Tensor) -> None:
+        self._writer.add_input(step, name, to_bits(tensor), dtype_name(tensor.dtype))
 
     def _store(self, tap: Tap, tensor: torch.Tensor) -> None:
         """Link a tensor that is recorded already and unchanged since.
 
         torch counts in-place changes, except those of inference tensors, whose bytes are looked at again.
         """
-        version = None if tensor.is_inference() else tensor._version
+        seen = mark(tensor)
         known = self._stored.get(id(tensor))
-        if known and known[0]() is tensor and known[1] == version:
+        if known and known[0]() is tensor and known[1] == seen:
             stored = known[2]
-            if version is not None or stored.statistics.hash == tensor_hash(to_bits(tensor)):
+            if not tensor.is_inference() or stored.statistics.hash == tensor_hash(to_bits(tensor)):
                 self._writer.link(tap, stored)
                 return
         measured = self._writer.add(tap, to_bits(tensor))
-        self._stored[id(tensor)] = (ref(tensor), version, measured)
+        self._stored[id(tensor)] = (ref(tensor), seen, measured)
 
     def _wanted(self, module: str, tap: str) -> bool:
         if self._include and not any(fnmatchcase(module, p) or fnmatchcase(tap, p) for p in self._include):
             return False
         return not any(fnmatchcase(module, p) or fnmatchcase(tap, p) for p in self._exclude)
-
-
-def _forward_arguments(
-    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors that forward was given, by the names of its parameters."""
-    try:
-        bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # a forward without a readable signature
-        bound = {**{f"args.{index}": value for index, value in enumerate(args)}, **kwargs}
-    for name, value in bound.items():
-        for path, tensor in input_tensors((value,), {}):
-            yield name + path.removeprefix("in"), tensor

@@ -4,6 +4,7 @@ Containers are tuples, lists, dicts (transformers' ModelOutput is one) and datac
 opaque: they are neither looked into nor changed.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -35,29 +36,36 @@ def replace_outputs(output: Any, replacement: Replace) -> Any:
     return _replace("out", output, replacement)
 
 
-def _children(value: Any) -> Iterator[tuple[str, Any]] | None:
+def _children(value: Any) -> list[tuple[Any, Any]] | None:
     """Keys and values of a container; None for anything else."""
     if isinstance(value, Mapping):
-        return ((str(key), child) for key, child in value.items())
+        return list(value.items())
     if isinstance(value, (tuple, list)):
-        return ((str(index), child) for index, child in enumerate(value))
+        return list(enumerate(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return ((field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value))
+        return [(field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)]
     return None
 
 
-def _port(port: str, key: str) -> str:
-    """The first of a tuple at the top is `out` itself: one name, whether a module returns one tensor or several."""
-    return port if key == "0" and "." not in port else f"{port}.{key}"
+def _ported(port: str, children: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any, Any]]:
+    """Each child with its port.
+
+    The first of a tuple at the top is `out` itself: one name, whether a module returns one tensor or several. Not so
+    where it is a container with others beside it: ((h, c), y) is `out.0.0`, `out.0.1`, `out.1`.
+    """
+    for key, child in children:
+        alone = len(children) == 1 or _children(child) is None
+        first = str(key) == "0" and "." not in port and alone
+        yield (port if first else f"{port}.{key}"), key, child
 
 
 def _leaves(port: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         yield port, value
     elif (children := _children(value)) is not None:
-        for key, child in children:
+        for name, _, child in _ported(port, children):
             if child is not value:
-                yield from _leaves(_port(port, key), child)
+                yield from _leaves(name, child)
 
 
 def _replace(port: str, value: Any, replacement: Replace) -> Any:
@@ -66,14 +74,20 @@ def _replace(port: str, value: Any, replacement: Replace) -> Any:
     children = _children(value)
     if children is None:
         return value
-    replaced = {key: _replace(_port(port, key), child, replacement) for key, child in children}
-    if all(replaced[key] is child for key, child in _children(value) or ()):
+    replaced = [
+        (key, child if child is value else _replace(name, child, replacement))
+        for name, key, child in _ported(port, children)
+    ]
+    if all(new is child for (_, new), (_, child) in zip(replaced, children, strict=True)):
         return value
-    if isinstance(value, Mapping):
-        changed = dict(zip(value, replaced.values(), strict=True))
-        return changed if type(value) is dict else type(value)(**changed)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*replaced.values())
+        return type(value)(*(new for _, new in replaced))
     if isinstance(value, (tuple, list)):
-        return type(value)(replaced.values())
-    return dataclasses.replace(value, **replaced)
+        return type(value)(new for _, new in replaced)
+    changed = copy.copy(value)
+    for key, new in replaced:
+        if isinstance(value, Mapping):
+            changed[key] = new
+        else:
+            object.__setattr__(changed, key, new)  # of a frozen dataclass too
+    return changed

@@ -5,6 +5,7 @@ equal sketches whatever tensor they lie in, under whatever name, and rows rounde
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from probe.capture.tensors import dtype_name, to_bits, why_not_stored
+from probe.capture.tensors import dtype_name, mark, to_bits, why_not_stored
 from probe.dump import Sketches, Weight, projections
 from probe.dump.statistics import statistics
+from probe.errors import ProbeError
 
 Bits = NDArray[Any]
 ROWS_AT_ONCE = 4096
@@ -37,22 +39,24 @@ class WeightTable:
         """One-dimensional parameters in full: bits and dtype."""
         self.skipped: dict[str, str] = {}
         """Parameters without plain bits, and why."""
-        self._norms: list[torch.Tensor] = []
-        self._directions: list[torch.Tensor] = []
+        self._norms: list[NDArray[np.float32]] = []
+        self._directions: list[NDArray[np.float32]] = []
         self._num_sketches = 0
-        first_names: dict[tuple[int, int, tuple[int, ...]], str] = {}
+        first_names: dict[tuple[Any, ...], str] = {}
         for name, tensor in named_weights(model):
             reason = why_not_stored(tensor)
             if reason:
                 self.skipped[name] = reason
                 continue
-            place = (tensor.data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape))
+            place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
             tied_to = first_names.setdefault(place, name) if tensor.numel() else name
-            self._add(name, tensor.detach(), "" if tied_to == name else tied_to)
-        empty = torch.zeros(0, projections(0).shape[1])
+            try:
+                self._add(name, tensor.detach(), "" if tied_to == name else tied_to)
+            except ProbeError as error:
+                self.skipped[name] = str(error)
         self.sketches = Sketches(
-            torch.cat([torch.zeros(0), *self._norms]).numpy(),
-            torch.cat([empty, *self._directions]).numpy().astype(np.float16),
+            np.concatenate([np.zeros(0, np.float32), *self._norms]),
+            np.concatenate([projections(0), *self._directions]).astype(np.float16),
         )
 
     def _add(self, name: str, tensor: torch.Tensor, tied_to: str) -> None:
@@ -66,7 +70,8 @@ class WeightTable:
         bits = to_bits(tensor)
         if tensor.dim() <= 1:
             self.values[name] = (bits.copy(), dtype)
-        matrix = tensor.reshape(tensor.shape[0], -1) if tensor.dim() > 1 else tensor.reshape(1, -1)
+        real = _real(tensor)
+        matrix = real.flatten(1) if tensor.dim() > 1 else real.reshape(1, -1)
         rows = self._sketch(matrix)
         columns = self._sketch(matrix.T) if tensor.dim() > 1 else (rows[0], 0)
         measured = statistics(bits.reshape(-1), dtype)
@@ -80,8 +85,9 @@ class WeightTable:
             rows = matrix[start : start + ROWS_AT_ONCE].float()
             norms = torch.linalg.vector_norm(rows, dim=1)
             safe = torch.where(norms > 0, norms, 1)
-            self._norms.append(norms.cpu())
-            self._directions.append(((rows @ vectors) / safe[:, None]).cpu())
+            self._norms.append(norms.cpu().numpy())
+            with _no_autocast(rows.device.type):
+                self._directions.append(((rows @ vectors) / safe[:, None]).cpu().numpy())
         self._num_sketches += count
         return first, count
 
@@ -110,9 +116,24 @@ def _state(tensor: torch.Tensor) -> tuple[Any, ...]:
         return (id(tensor),)
     flat = tensor.detach().reshape(-1)
     stride = 1 if tensor.dim() <= 1 else max(1, len(flat) // SAMPLE)
-    sample = to_bits(flat[::stride]).tobytes()
-    version = -1 if tensor.is_inference() else tensor._version
-    return tensor.data_ptr(), version, tensor.shape, tensor.dtype, sample
+    try:
+        sample = to_bits(flat[::stride]).tobytes()
+    except ProbeError:
+        sample = b""
+    return *mark(tensor), sample
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    """Numbers that a sketch can be made of: real and imaginary parts side by side, packed ones as their bytes."""
+    if tensor.is_complex():
+        pairs = torch.view_as_real(tensor.resolve_conj())
+        return pairs.flatten(-2) if tensor.dim() else pairs
+    return tensor.view(torch.uint8) if dtype_name(tensor.dtype) == "float4_e2m1fn_x2" else tensor
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    """Inside a user's autocast too, sketches are float32."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 @lru_cache(maxsize=64)

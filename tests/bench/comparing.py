@@ -29,9 +29,7 @@ def metrics(reference: Path, candidate: Path) -> list[Line]:
 
     with probe.open(reference) as ours, probe.open(candidate) as theirs:
         mapping = align(ours, theirs)
-        num_equal = sum(
-            pair.reference.statistics.hash == pair.sources[0].tap.statistics.hash for pair in mapping.pairs
-        )
+        num_equal = sum(pair.reference.statistics.hash == pair.sources[0].tap.statistics.hash for pair in mapping.pairs)
         actions = {
             "read": read_both,
             "metrics": lambda: rows_and_output(ours, theirs, mapping, (), lambda *_: None),
@@ -46,9 +44,7 @@ def metrics(reference: Path, candidate: Path) -> list[Line]:
     ]
 
 
-def replay(
-    subject: str, model: nn.Module, ids: torch.Tensor, reference: Path, candidate: Path, verdict: str
-) -> Line:
+def replay(subject: str, model: nn.Module, ids: torch.Tensor, reference: Path, candidate: Path, verdict: str) -> Line:
     """A diff with replay minus the same diff without, in plain runs of the model."""
     found = probe.diff(reference, candidate, reference=model).verdict.value
     assert found == verdict, f"{subject}: the verdict is {found}"

@@ -1,5 +1,6 @@
 """Files that are no dumps, or half of one."""
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -53,11 +54,9 @@ def test_an_unfinished_dump_is_shown_and_said_to_be_unfinished(probe: Run):
 
 
 def test_an_unfinished_dump_is_compared_with_a_warning(reference: Path, probe: Run):
-    with h5py.File(reference, "r") as opened, h5py.File("cand.h5", "w") as unfinished:
-        for name in opened:
-            opened.copy(name, unfinished)
-        unfinished.attrs.update(opened.attrs)
-        unfinished.attrs["complete"] = False
+    shutil.copy(reference, "cand.h5")
+    with h5py.File("cand.h5", "r+") as unfinished:
+        unfinished.attrs.modify("complete", False)
     compared = probe("diff", reference, "cand.h5")
     assert compared.code == 0
     assert compared.out.startswith("WARN:")

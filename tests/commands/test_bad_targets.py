@@ -61,9 +61,7 @@ def test_a_file_that_does_not_import_is_quoted_with_its_line(text: str, reason: 
 
 def test_a_package_that_is_not_installed_is_named(refused: Refused):
     refusal = refused("dump", "py:no_such_package:build", "--tokens", "1", "-o", "x.h5")
-    assert refusal.error == (
-        "cannot import no_such_package: ModuleNotFoundError: No module named 'no_such_package'"
-    )
+    assert refusal.error == ("cannot import no_such_package: ModuleNotFoundError: No module named 'no_such_package'")
 
 
 def test_a_model_whose_forward_raises_is_quoted_with_its_line_and_keeps_what_ran(refused: Refused):

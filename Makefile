@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/probe demo
 
 test: $(INSTALLED) $(OLD)/.installed
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

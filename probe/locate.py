@@ -1,5 +1,6 @@
 """From local errors to places at fault, and from places to findings: one bug in many layers is one finding."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -61,15 +62,20 @@ def _kind(error: LocalError) -> str:
 
 
 def _finding(places: list[LocalError]) -> Finding:
-    worst = places[0]
+    first = places[0]
     modules = tuple(dict.fromkeys(place.module for place in places))
-    start, end = worst.span_start or "the inputs", worst.pair.reference.name
-    where = f"between {start} and {end}" if worst.span_start else f"at {end}"
-    many = f", and so do {len(modules) - 1} more modules like it" if len(modules) > 1 else ""
-    name = worst.module or "the model's own code"
-    if worst.error == float("inf"):
-        what = f"{name} gives a NaN or an infinity on one side alone, {where}{many}"
+    start, end = first.span_start or "the inputs", first.pair.reference.name
+    size = relative(first.error, first)
+    if math.isfinite(size):
+        what = f"an error of its own, {size:.1e} of the tap and {_times(first.ratio)} times what rounding causes"
     else:
-        size = relative(worst.error, worst)
-        what = f"{name} does something of its own {where}: {size:.1e} relative, {worst.ratio:,.0f} times rounding{many}"
-    return Finding("unknown", worst.module, modules, (start, end), what, error_before=relative(worst.error, worst))
+        what = "a NaN or an infinity that the other side has not"
+    many = f"; {len(modules) - 1} more modules like it do the same" if len(modules) > 1 else ""
+    message = f"{what}, arises between {start} and {end}{many}"
+    return Finding("unknown", first.module, modules, (start, end), message, error_before=size)
+
+
+def _times(ratio: float) -> str:
+    """Two digits: 602579 as "600,000"."""
+    digits = 1 - math.floor(math.log10(ratio))
+    return f"{round(ratio, digits):,.0f}" if ratio >= 10 else f"{ratio:.1f}"

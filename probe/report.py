@@ -51,7 +51,7 @@ class TapComparison:
     """What honest rounding causes there, relative to the same norm."""
     ratio: float | None = None
     """local_error / floor."""
-    share_nonfinite: bool = False
+    one_sided_nonfinite: bool = False
     """One side has a NaN or an infinity that the other has not."""
 
 
@@ -130,7 +130,7 @@ class Report:
         output = asdict(self.output) if self.output else None
         taps = [asdict(replace(tap, shape=tuple(tap.shape))) for tap in self.taps]
         for tap in taps:
-            del tap["share_nonfinite"]
+            del tap["one_sided_nonfinite"]
         whole = {
             "schema": SCHEMA,
             "verdict": str(self.verdict),

@@ -96,7 +96,9 @@ def _compared(mapping: Mapping) -> Iterator[TrustCheck]:
             "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart"
         )
     else:
-        yield TrustCheck("compared", Status.FAIL, "the two dumps have nothing in common: no module's output could be paired")
+        yield TrustCheck(
+            "compared", Status.FAIL, "the two dumps have nothing in common: no module's output could be paired"
+        )
 
 
 def _mapping_remarks(mapping: Mapping) -> Iterator[TrustCheck]:

@@ -90,6 +90,6 @@ _HINTS = {
 
 
 def _verdict(rows: tuple[TapComparison, ...], first: Place | None) -> Verdict:
-    if first is not None or any(row.share_nonfinite for row in rows):
+    if first is not None or any(row.one_sided_nonfinite for row in rows):
         return Verdict.DIVERGED
     return Verdict.NOISE if any(row.rel_l2 for row in rows) else Verdict.IDENTICAL

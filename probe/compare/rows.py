@@ -91,7 +91,7 @@ def _row(pair: Pair, sums: Sums, local: LocalError | None) -> TapComparison:
         local_error=relative(local.error, local) if local else None,
         floor=relative(local.floor, local) if local else None,
         ratio=local.ratio if local else None,
-        share_nonfinite=bool(sums.num_unequal_nonfinite),
+        one_sided_nonfinite=bool(sums.num_unequal_nonfinite),
     )
 
 

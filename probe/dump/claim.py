@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from probe.dump.room import AHEAD, allocate
 from probe.errors import ProbeError
 
 
@@ -19,14 +20,22 @@ def claimed(path: Path, *, force: bool) -> tuple[Path, int]:
         if path.exists() and not force:
             raise ProbeError(f"{path} exists already", hint="give another name, or --force (force=True) to replace it")
         partial = path.with_name(path.name + ".partial")
-        return partial, _locked(partial)
+        descriptor = _locked(partial)
     except BlockingIOError:
         raise ProbeError(f"another run is writing {path}", hint="give another name, or wait for it to end") from None
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ProbeError(
-            f"cannot write {path}: {why}", hint="does the folder exist, and may you write there?"
-        ) from None
+        raise cannot_write(path, error, hint="does the folder exist, and may you write there?") from None
+    try:
+        allocate(descriptor, 8 * AHEAD)
+    except OSError as error:
+        partial.unlink()
+        os.close(descriptor)
+        raise cannot_write(path, error) from None
+    return partial, descriptor
+
+
+def cannot_write(path: Path, error: Exception, *, hint: str = "make room, or write to another disk") -> ProbeError:
+    return ProbeError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}", hint=hint)
 
 
 def _locked(partial: Path) -> int:

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.dump.room import Room
 from probe.dump.table import Columns, Row, row_type
 
 CHUNK_BYTES = 1 << 14
@@ -29,21 +30,25 @@ def new_file(path: Path) -> h5py.File:
 class GrowingTable:
     """A dataset of rows under checksums. It is made anew, wider, when a text comes that it has no room for."""
 
-    def __init__(self, file: h5py.File, name: str, columns: Columns, rows: Sequence[Row] = ()) -> None:
+    def __init__(self, file: h5py.File, room: Room, name: str, columns: Columns, rows: Sequence[Row] = ()) -> None:
         self._file = file
+        self._room = room
         self._name = name
         self._columns = columns
-        kind = row_type(columns, rows)
-        self._table = self._create(np.array(list(rows), kind))
+        first = np.array(list(rows), row_type(columns, rows))
+        room.take(first.nbytes)
+        self._table = self._create(first)
 
     def append(self, rows: Sequence[Row]) -> None:
         kind = row_type(self._columns, rows, self._table.dtype)
         added = np.array(list(rows), kind)
         if kind != self._table.dtype:
             added = np.concatenate([self._table[()].astype(kind), added])
+            self._room.take(added.nbytes)
             del self._file[self._name]
             self._table = self._create(added)
             return
+        self._room.take(added.nbytes)
         first = len(self._table)
         self._table.resize((first + len(added),))
         self._table[first:] = added

@@ -14,11 +14,11 @@ from typing import Self
 import h5py
 import numpy as np
 
-from probe.dump.claim import claimed
+from probe.dump.claim import cannot_write, claimed
 from probe.dump.dtypes import Bits, file_type
 from probe.dump.growing import GrowingTable, new_file
 from probe.dump.names import link_name
-from probe.dump.plain import REFUSED
+from probe.dump.room import Room
 from probe.dump.statistics import statistics
 from probe.dump.table import TAPS, WEIGHTS, Row, tap_row, weight_row
 from probe.dump.weight import Sketches, Weight
@@ -48,15 +48,20 @@ class DumpWriter:
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
         self._file = new_file(self.partial)
+        self._room = Room(self._file, self._descriptor)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-writer")
-        self._set_text("format", FORMAT)
-        self._file.attrs.update(version=VERSION, complete=False)
-        self._taps = GrowingTable(self._file, "taps", TAPS)
         self._steps: dict[int, h5py.Group] = {}
         self._rows: list[Row] = []
         self.num_taps = 0
         self.num_bytes = 0
-        self.flush()
+        try:
+            self._set_text("format", FORMAT)
+            self._file.attrs.update(version=VERSION, complete=False)
+            self._taps = GrowingTable(self._file, self._room, "taps", TAPS)
+            self.flush()
+        except OSError as error:
+            self.discard()
+            raise cannot_write(path, error) from None
 
     def describe(self, **attributes: object) -> None:
         """Set the file's attributes, each as JSON."""
@@ -64,6 +69,7 @@ class DumpWriter:
             self._set_text(name, json.dumps(value, default=str))
 
     def add_input(self, step: int, name: str, bits: Bits, dtype: str) -> None:
+        self._room.take(bits.nbytes, name=name)
         folder = self._file.get(f"inputs/{step}")
         if folder is None:
             folder = self._file.create_group(f"inputs/{step}", track_order=True)
@@ -72,6 +78,7 @@ class DumpWriter:
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
         flat = np.ascontiguousarray(bits).reshape(-1)
+        self._room.take(flat.nbytes, name=tap.name)
         measured = replace(tap, statistics=self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
         self._append(measured)
         self.num_bytes += flat.nbytes
@@ -79,22 +86,28 @@ class DumpWriter:
 
     def link(self, tap: Tap, stored: Tap) -> None:
         """Record `tap`, whose tensor is the one already recorded as `stored`."""
+        self._room.take(0, name=tap.name)
         source = self._step(stored.step)
         self._step(tap.step).id.links.create_hard(link_name(tap.name), source.id, link_name(stored.name))
         self._append(replace(tap, statistics=stored.statistics))
 
     def add_weights(self, weights: list[Weight], sketches: Sketches, values: Mapping[str, tuple[Bits, str]]) -> None:
         """`values`: bits and dtype of the parameters that are stored in full."""
-        GrowingTable(self._file, "weights", WEIGHTS, [weight_row(weight) for weight in weights])
+        GrowingTable(self._file, self._room, "weights", WEIGHTS, [weight_row(weight) for weight in weights])
         group = self._file.create_group("weight_sketches")
-        group.create_dataset("norms", data=sketches.norms)
-        group.create_dataset("directions", data=sketches.directions)
         stored = self._file.create_group("weight_values")
-        for name, (bits, dtype) in values.items():
-            self._write(stored, name, np.ascontiguousarray(bits), dtype, bits.shape)
+        tables: dict[str, tuple[Bits, str]] = {
+            "norms": (sketches.norms, "float32"),
+            "directions": (sketches.directions, "float16"),
+        }
+        for folder, arrays in ((group, tables), (stored, values)):
+            for name, (bits, dtype) in arrays.items():
+                self._room.take(bits.nbytes, name=name)
+                self._write(folder, name, np.ascontiguousarray(bits), dtype, bits.shape)
 
     def _set_text(self, name: str, text: str) -> None:
         raw = text.encode()
+        self._room.take(len(raw))
         self._file.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", len(raw)))
 
     def _step(self, step: int) -> h5py.Group:
@@ -143,7 +156,7 @@ class DumpWriter:
         if self._rows:
             self._taps.append(self._rows)
             self._rows.clear()
-        self._file.flush()
+        self._room.flush()
         self._last_flush = time.monotonic()
 
     def finish(self) -> None:
@@ -151,35 +164,38 @@ class DumpWriter:
         try:
             self.flush()
             self._file.attrs.modify("complete", True)
-            self._file.close()
-        except REFUSED as error:
+        except OSError as error:
             self.discard()
-            raise ProbeError(
-                f"cannot finish {self.path}: {error}", hint="make room, or write to another disk"
-            ) from None
+            raise cannot_write(self.path, error) from None
+        self._close_file()
         if self.path.exists() and not self._force:
-            self._close()
+            self._release()
             raise ProbeError(
-                f"{self.path} was made by somebody else meanwhile", hint=f"the recording is {self.partial}"
+                f"{self.path} was made by somebody else meanwhile", hint=f"this recording is {self.partial}"
             )
         self.partial.replace(self.path)
-        self._close()
+        self._release()
 
     def keep_partial(self) -> None:
         """Leave what was written so far under the temporary name: readable, and not complete."""
-        with suppress(*REFUSED):
+        with suppress(OSError):
             self.flush()
-        self._close()
+        self._close_file()
+        self._release()
 
     def discard(self) -> None:
         """Remove what was written."""
+        self._close_file()
         self.partial.unlink(missing_ok=True)
-        self._close()
+        self._release()
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
+        if self._file:
+            self._room.close()
+
+    def _release(self) -> None:
+        """Let others have the temporary name. A second time it does nothing."""
         self._thread.shutdown()
-        with suppress(*REFUSED):  # a full disk: HDF5 cannot write its last words
-            self._file.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 SMALL = (torch.float32, torch.bfloat16, torch.float16)
@@ -30,8 +31,8 @@ class InFloat64(TorchFunctionMode):
         if func is torch.Tensor.type and len(args) == 1 and not kwargs:
             return func(*args)
         in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", "__iadd__", "__imul__")
-        if name in GROUPED:
-            return _grouped_mm(*_map(args, _widened), **_map(kwargs, _widened))
+        if name in _LARGE:
+            return _LARGE[name](*args, **kwargs)
         first = args[:1] if in_place else ()
         args = (*first, *(_map(value, _widened) for value in args[len(first) :]))
         kwargs = {key: value if key == "out" else _map(value, _widened) for key, value in kwargs.items()}
@@ -39,21 +40,53 @@ class InFloat64(TorchFunctionMode):
         return result if in_place else _map(result, _widened)
 
 
-GROUPED = ("_grouped_mm", "grouped_mm")
-"""Products of a mixture of experts; torch has no float64 kernel for them."""
+AT_ONCE = 1 << 22
+"""Weights that are widened together: 32 MiB of float64, so that no large matrix is ever there twice."""
+
+
+def _linear(x: torch.Tensor, weight_NK: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """torch.nn.functional.linear, some rows of the matrix at a time (N channels out, K in)."""
+    rows = max(1, AT_ONCE // max(weight_NK.shape[-1], 1))
+    bias = None if bias is None else bias.double()
+    if weight_NK.dim() != 2 or len(weight_NK) <= rows:
+        return functional.linear(x.double(), weight_NK.double(), bias)
+    product = x.new_empty((*x.shape[:-1], len(weight_NK)), dtype=torch.float64)
+    for start in range(0, len(weight_NK), rows):
+        part = slice(start, start + rows)
+        product[..., part] = functional.linear(
+            x.double(), weight_NK[part].double(), None if bias is None else bias[part]
+        )
+    return product
+
+
+def _embedding(ids: torch.Tensor, weight: torch.Tensor, *more: Any, **options: Any) -> torch.Tensor:
+    """torch.nn.functional.embedding: rows are chosen first, and only they are widened."""
+    return functional.embedding(ids, weight, *more, **options).double()
 
 
 def _grouped_mm(
     rows_TK: torch.Tensor, experts_EKN: torch.Tensor, *, offs: torch.Tensor, bias: torch.Tensor | None = None, **_: Any
 ) -> torch.Tensor:
-    """Rows up to offs[0] times the first matrix, from there to offs[1] times the second, and so on.
+    """torch.nn.functional.grouped_mm for a 2-D by 3-D product, for which torch has no float64 kernel.
 
-    T rows, K channels in, N out, E experts: torch.nn.functional.grouped_mm for a 2-D by 3-D product.
+    Rows up to offs[0] times the first matrix, from there to offs[1] times the second, and so on (T rows, K channels
+    in, N out, E experts).
     """
-    ends = [0, *offs.tolist()]
-    parts = [rows_TK[a:b] @ matrix for a, b, matrix in zip(ends, ends[1:], experts_EKN, strict=False)]
-    product = torch.cat([*parts, rows_TK[ends[-1] :] @ experts_EKN[-1] * 0])
-    return product if bias is None else product + bias
+    rows, ends = rows_TK.double(), [0, *offs.tolist()]
+    product = rows.new_zeros(len(rows), experts_EKN.shape[-1])
+    for first, last, matrix in zip(ends, ends[1:], experts_EKN, strict=False):
+        if last > first:
+            product[first:last] = rows[first:last] @ matrix.double()
+    return product if bias is None else product + bias.double()
+
+
+_LARGE: dict[str, Callable[..., torch.Tensor]] = {
+    "linear": _linear,
+    "embedding": _embedding,
+    "_grouped_mm": _grouped_mm,
+    "grouped_mm": _grouped_mm,
+}
+"""Calls whose weights are too large to be widened whole."""
 
 
 class InDtype(TorchFunctionMode):
@@ -94,10 +127,14 @@ def _property(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 
 def _widened(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.double() if value.dtype in SMALL else value
-    if isinstance(value, torch.dtype):
-        return torch.float64 if value in SMALL else value
-    return value
+        return value.to(_wide(value.dtype))
+    return _wide(value) if isinstance(value, torch.dtype) else value
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    if dtype in SMALL:
+        return torch.float64
+    return torch.complex128 if dtype is torch.complex64 else dtype
 
 
 def _map(value: Any, change: Callable[[Any], Any]) -> Any:

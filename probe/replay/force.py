@@ -109,7 +109,7 @@ class Replay:
         lasting = tensor.untyped_storage().data_ptr() in self._lasting
         repeats = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
         if lasting or repeats or not tensor.is_floating_point():
-            return forced
+            return forced.to(tensor.device, tensor.dtype)
         return tensor.copy_(forced)
 
 

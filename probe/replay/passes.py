@@ -1,13 +1,11 @@
 """The passes of a replay, and the local errors that come out of them."""
 
-import math
-import tempfile
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,11 +13,13 @@ from probe.align.mapping import Mapping, Pair
 from probe.align.pairs import kept_tokens
 from probe.capture.tensors import from_bits
 from probe.dump import Dump
-from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
+from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
 from probe.replay.force import Meeting, Replay
 from probe.replay.local_error import LocalError
+from probe.replay.measure import measure
+from probe.replay.scratch import Scratch
 
 Suspicious = Callable[[LocalError], bool]
 Progress = Callable[[str], None]
@@ -83,31 +83,19 @@ class Passes:
 
     def local_errors(self, free: frozenset[str]) -> list[LocalError]:
         """One pass in low precision, whose values wait on disk for the second, in float64."""
-        places: dict[str, tuple[int, torch.dtype]] = {}
         found: list[LocalError] = []
 
         def keep(meeting: Meeting) -> None:
             if meeting.candidate is not None:
-                computed = meeting.computed.detach().cpu().contiguous().reshape(-1)
-                places[meeting.pair.reference.name] = (scratch.tell(), computed.dtype)
-                scratch.write(computed.view(torch.uint8).numpy().data)
+                scratch.keep(meeting.pair.reference.name, meeting.computed)
 
-        def compare(meeting: Meeting) -> None:
-            place = places.get(meeting.pair.reference.name)
-            low = None
-            if place is not None and meeting.computed.numel():
-                scratch.seek(place[0])
-                raw = bytearray(scratch.read(meeting.computed.numel() * place[1].itemsize))
-                low = torch.frombuffer(raw, dtype=place[1])
-            found.append(measure(meeting, low, self._low))
-
-        with tempfile.TemporaryFile(prefix="probe-") as scratch:
+        with Scratch() as scratch:
             self._progress(f"replaying in {self._low}")
             with self._low_precision():
                 self._run(keep, free, self._low)
             self._progress("replaying in float64")
             with InFloat64():
-                self._run(compare, free)
+                self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
         return found
 
     def without_effect(
@@ -127,7 +115,7 @@ class Passes:
             name = meeting.pair.reference.name
             if meeting.candidate is None or not meeting.pair.firm:
                 return
-            now = measure(meeting, None, self._low)
+            now = measure(meeting, self._low)
             floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
             disagrees = suspicious(replace(now, floor=floor))
             causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
@@ -144,10 +132,12 @@ class Passes:
     def _run(self, meet: Callable[[Meeting], None], free: frozenset[str], dtype: str | None = None) -> None:
         """`dtype` is what the model is fed in, as a candidate of that dtype was."""
         kind = getattr(torch, dtype) if dtype else None
-        inputs = {
+        inputs: dict[str, Any] = {
             name: value.to(kind, copy=True) if value.is_floating_point() else value.clone()
             for name, value in self._inputs.items()
         }
+        if "use_cache" in inspect.signature(self._model.forward).parameters:
+            inputs["use_cache"] = False
         try:
             Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
@@ -155,64 +145,6 @@ class Passes:
             raise ProbeError(
                 f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay"
             ) from error
-
-
-def measure(meeting: Meeting, low: torch.Tensor | None, low_dtype: str) -> LocalError:
-    """Norms of the candidate's and of rounding's distance from the exact value, over all elements that count."""
-    span_start = max(meeting.origin.taps, key=lambda place: place[0], default=(0, ""))[1]
-    if meeting.candidate is None:
-        norm = meeting.pair.reference.statistics.l2
-        return LocalError(meeting.pair, 0.0, 0.0, norm, _least(norm, low_dtype), span_start, meeting.module)
-    exact = meeting.computed.detach().cpu()
-    candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate))
-    if meeting.kept is not None:
-        keep = torch.from_numpy(meeting.kept)
-        exact, candidate = exact[keep], candidate[keep]
-        low = low.reshape(meeting.computed.shape)[keep] if low is not None else None
-    if not exact.is_floating_point():
-        return _whole_numbers(meeting, exact, candidate, low, span_start, low_dtype)
-    r, c = exact.double().reshape(-1), candidate.double().reshape(-1)
-    largest = min(LARGEST.get(meeting.pair.sources[0].tap.dtype, np.inf), LARGEST.get(low_dtype, np.inf))
-    error, norm = _distance(r, c, 0.99 * largest)
-    rounding = _distance(r, low.double().reshape(-1), 0.99 * largest)[0] if low is not None else 0.0
-    floor = max(rounding if np.isfinite(rounding) else 0.0, _least(norm, low_dtype, meeting.origin.terms))
-    return LocalError(meeting.pair, error, rounding, norm, floor, span_start, meeting.module)
-
-
-NEAR_TIES = 32.0
-"""In roundings: share of indices, chosen by comparing floating-point numbers, that near ties may flip."""
-
-
-def _whole_numbers(
-    meeting: Meeting, exact: torch.Tensor, candidate: torch.Tensor, low: torch.Tensor | None, start: str, low_dtype: str
-) -> LocalError:
-    """Of integers and booleans, how many differ; none may, unless they were chosen by comparing rounded numbers."""
-    unequal = float((exact.reshape(-1) != candidate.reshape(-1)).sum())
-    rounding = float((exact.reshape(-1) != low.reshape(-1)).sum()) if low is not None else 0.0
-    chosen = NEAR_TIES * UNIT_ROUNDOFF.get(low_dtype, 0.0) if meeting.origin.from_floats else 0.0
-    floor = max(rounding, chosen * exact.numel(), 1e-9)
-    return LocalError(meeting.pair, unequal, rounding, float(exact.numel()), floor, start, meeting.module)
-
-
-def _least(norm: float, low_dtype: str, terms: float = 0.0) -> float:
-    """One rounding of every element, and sums added up one by one; sums of small types are kept in float32."""
-    rounding = UNIT_ROUNDOFF.get(low_dtype, 0.0)
-    in_sums = min(rounding, UNIT_ROUNDOFF["float32"]) * math.sqrt(terms)
-    return max(norm * rounding, norm * in_sums, 1e-300)
-
-
-def _distance(r: torch.Tensor, c: torch.Tensor, largest: float) -> tuple[float, float]:
-    """||c - r|| and ||r||. What both sides write for infinity, and NaN that both have, counts as equal."""
-    difference = float(torch.linalg.vector_norm(c - r))
-    norm = float(torch.linalg.vector_norm(r))
-    if np.isfinite(difference) and np.isfinite(norm) and norm < largest:
-        return difference, norm
-    infinite = [(x <= -largest, x >= largest, torch.isnan(x)) for x in (r, c)]
-    agree = all(bool((ours == theirs).all()) for ours, theirs in zip(*infinite, strict=True))
-    finite = ~torch.stack([mask for side in infinite for mask in side]).any(0)
-    r, c = r[finite], c[finite]
-    norm = float(torch.linalg.vector_norm(r))
-    return (float(torch.linalg.vector_norm(c - r)) if agree else np.inf), norm
 
 
 def _inputs(reference: Dump, step: int, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -21,7 +21,12 @@ def load_hf(target: Target, options: LoadOptions) -> Loaded:
     _check_folder(target.place)
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    keywords: dict[str, object] = {"trust_remote_code": options.trust_remote_code, "use_safetensors": True}
+    keywords: dict[str, object] = {
+        "trust_remote_code": options.trust_remote_code,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # told below, in words
+    }
     if options.attention:
         keywords["attn_implementation"] = options.attention
     # "torch_dtype" is deprecated since transformers 4.56, and "dtype" unknown before it.
@@ -32,13 +37,16 @@ def load_hf(target: Target, options: LoadOptions) -> Loaded:
         config = transformers.AutoConfig.from_pretrained(target.place, trust_remote_code=options.trust_remote_code)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # what the checkpoint lacks is random, and so the same when it is loaded again
-            model, remarks = _model_class(transformers, config).from_pretrained(
-                target.place, output_loading_info=True, **keywords
-            )
+            model, remarks = _model_class(transformers, config).from_pretrained(target.place, **keywords)
     except Exception as error:  # transformers, safetensors and huggingface_hub raise whatever they like
         needed = "it must be a folder with config.json and the model.safetensors that fits it, or a hub id within reach"
         hint = "if you trust that code: --trust-remote-code" if "trust_remote_code" in str(error) else needed
         raise ProbeError(f"transformers cannot load {target.place}: {message(error)}", hint=hint) from error
+    for name, stored, wanted in sorted(remarks["mismatched_keys"]):
+        raise ProbeError(
+            f"{target.place}: {name} is {tuple(stored)} in the checkpoint and {tuple(wanted)} in its config.json",
+            hint="the two do not belong together",
+        )
     model = to_device(model.eval(), LoadOptions(device=options.device))
     encode_prompts = partial(encode, target.place, trust_remote_code=options.trust_remote_code)
     return Loaded(model, None, encode_prompts, _notes(remarks))

@@ -89,12 +89,12 @@ def _from_dump(model: nn.Module, path: Path) -> tuple[Inputs, list[str]]:
     left_over = [name for name in recorded if name not in fed]
     first = _first_parameter(model)
     main = next(iter(recorded))
-    if main in left_over and first not in fed:
+    if accepted and main in left_over and first not in fed:
         fed[first] = recorded[main]
         left_over.remove(main)
     if not fed:
         raise ProbeError(
-            f"{path} was fed {', '.join(recorded)}, and this model's forward takes {', '.join(accepted)}",
+            f"{path} was fed {', '.join(recorded)}, and this model's forward takes {', '.join(accepted) or 'nothing'}",
             hint="let the target's function return (module, inputs)",
         )
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)

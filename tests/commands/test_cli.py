@@ -74,16 +74,16 @@ def imported(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("statement", "allowed"),
+    ("statement", "packages"),
     [
         ("import probe.cli; probe.cli.build_parser()", set()),
         ("import probe", set()),
         ("import probe.dump", {"numpy", "h5py"}),
-        ("import probe.capture.record", {"numpy", "h5py", "torch"}),
+        ("import probe.capture.record", {"numpy", "h5py", "torch"}),  # and so torch would be noticed above
     ],
 )
-def test_importing_stays_light(statement: str, allowed: set[str]):
-    assert imported(statement) - allowed == set()
+def test_importing_stays_light(statement: str, packages: set[str]):
+    assert imported(statement) == packages
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,6 @@ def test_importing_stays_light(statement: str, allowed: set[str]):
 @pytest.mark.usefixtures("faulty")
 def test_what_runs_no_model_does_without_torch(words: list[str], code: int, allowed: set[str]):
     assert imported(f"import probe.cli; assert probe.cli.main({words!r}) == {code}") - allowed == set()
-
-
-def test_torch_would_be_noticed_if_it_were_imported():
-    assert "torch" in imported("import probe.targets")
 
 
 @pytest.mark.usefixtures("reference")

@@ -54,7 +54,7 @@ def assert_compared_without_running_it(dump: Path, candidate: Path, probe: Run) 
     [warning] = [check["message"] for check in report["trust"] if check["status"] == "warn"]
     assert "was not recorded by you on this machine, so the code it names is not run" in warning
     assert "places are approximate" in warning
-    assert "--reference py:" in warning
+    assert "name it yourself: --reference " in warning
     assert probe("diff", dump, candidate).out.startswith("WARN:")
 
 

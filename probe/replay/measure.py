@@ -1,0 +1,102 @@
+"""One meeting measured: how far the candidate is from the exact value, and how far honest rounding would be."""
+
+import math
+
+import numpy as np
+import torch
+
+from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
+from probe.replay.force import Meeting
+from probe.replay.local_error import LocalError
+from probe.replay.scratch import Scratch
+
+CHUNK = 1 << 17
+"""Elements: 1 MiB of float64, so that what is subtracted stays in the processor's cache."""
+NEAR_TIES = 32.0
+"""In roundings: share of indices, chosen by comparing floating-point numbers, that near ties may flip."""
+
+
+def measure(meeting: Meeting, low_dtype: str, scratch: Scratch | None = None) -> LocalError:
+    """Norms over all elements that count; `scratch` holds the same taps computed in `low_dtype`, if they were."""
+    name = meeting.pair.reference.name
+    span_start = max(meeting.origin.taps, key=lambda place: place[0], default=(0, ""))[1]
+    if meeting.candidate is None:
+        norm = meeting.pair.reference.statistics.l2
+        return LocalError(meeting.pair, 0.0, 0.0, norm, _least(norm, low_dtype), span_start, meeting.module)
+    exact = meeting.computed.detach().cpu()
+    candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate)).reshape(exact.shape)
+    if not (exact.is_floating_point() or exact.is_complex()):
+        return _whole_numbers(meeting, exact, candidate, scratch, span_start, low_dtype)
+    if meeting.kept is not None:
+        keep = torch.from_numpy(meeting.kept)
+        low = scratch.whole(name) if scratch else None
+        exact, candidate = exact[keep], candidate[keep]
+        lows = iter(_chunks(low.reshape(meeting.computed.shape)[keep])) if low is not None else None
+    else:
+        lows = scratch.chunks(name, CHUNK) if scratch else None
+    largest = 0.99 * min(LARGEST.get(kind, math.inf) for kind in (meeting.pair.sources[0].tap.dtype, low_dtype))
+    squares = [0.0, 0.0, 0.0]
+    agree = True
+    for r, c in zip(_chunks(exact), _chunks(candidate), strict=True):
+        other = next(lows, None) if lows else None
+        agree &= _add(squares, _real(r), _real(c), None if other is None else _real(other), largest)
+    error, rounding, norm = (math.sqrt(square) for square in squares)
+    floor = max(rounding, _least(norm, low_dtype, meeting.origin.terms))
+    return LocalError(meeting.pair, error if agree else math.inf, rounding, norm, floor, span_start, meeting.module)
+
+
+def _chunks(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.split(tensor.reshape(-1), CHUNK) if tensor.numel() else ()
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(tensor.to(torch.complex128)).reshape(-1) if tensor.is_complex() else tensor.double()
+
+
+def _add(squares: list[float], r: torch.Tensor, c: torch.Tensor, low: torch.Tensor | None, largest: float) -> bool:
+    """Add ||c - r||**2, ||low - r||**2 and ||r||**2; whether the two agree where one of them is not finite.
+
+    What both sides write for infinity, and a NaN that both have, is agreement.
+    """
+    sums = _squares(r, c, low)
+    if all(math.isfinite(value) for value in sums) and sums[2] < largest**2:
+        squares[:] = [total + value for total, value in zip(squares, sums, strict=True)]
+        return True
+    masks = [(x <= -largest, x >= largest, torch.isnan(x)) for x in (r, c)]
+    agree = all(bool((ours == theirs).all()) for ours, theirs in zip(*masks, strict=True))
+    finite = ~torch.stack([mask for side in masks for mask in side]).any(0)
+    if low is not None:
+        finite &= low.isfinite() & (low.abs() < largest)
+    sums = _squares(r[finite], c[finite], None if low is None else low[finite])
+    squares[:] = [total + value for total, value in zip(squares, sums, strict=True)]
+    return agree
+
+
+def _squares(r: torch.Tensor, c: torch.Tensor, low: torch.Tensor | None) -> tuple[float, float, float]:
+    difference = c - r
+    error = float(torch.dot(difference, difference))
+    rounding = 0.0
+    if low is not None:
+        torch.sub(low, r, out=difference)
+        rounding = float(torch.dot(difference, difference))
+    return error, rounding, float(torch.dot(r, r))
+
+
+def _whole_numbers(
+    meeting: Meeting, exact: torch.Tensor, candidate: torch.Tensor, scratch: Scratch | None, start: str, low_dtype: str
+) -> LocalError:
+    """Of integers and booleans, how many differ; none may, unless they were chosen by comparing rounded numbers."""
+    low = scratch.whole(meeting.pair.reference.name) if scratch else None
+    flat = exact.reshape(-1)
+    unequal = float((flat != candidate.reshape(-1)).sum())
+    rounding = float((flat != low).sum()) if low is not None else 0.0
+    chosen = NEAR_TIES * UNIT_ROUNDOFF.get(low_dtype, 0.0) if meeting.origin.from_floats else 0.0
+    floor = max(rounding, chosen * flat.numel(), 1e-9)
+    return LocalError(meeting.pair, unequal, rounding, float(flat.numel()), floor, start, meeting.module)
+
+
+def _least(norm: float, low_dtype: str, terms: float = 0.0) -> float:
+    """One rounding of every element, and sums added up one by one; sums of small types are kept in float32."""
+    rounding = UNIT_ROUNDOFF.get(low_dtype, 0.0)
+    in_sums = min(rounding, UNIT_ROUNDOFF["float32"]) * math.sqrt(terms)
+    return max(norm * rounding, norm * in_sums, 1e-300)

@@ -26,7 +26,7 @@ def claimed(path: Path, *, force: bool) -> tuple[Path, int]:
     except (OSError, ValueError) as error:
         raise cannot_write(path, error, hint="does the folder exist, and may you write there?") from None
     try:
-        allocate(descriptor, 8 * AHEAD)
+        allocate(descriptor, 0, 8 * AHEAD)
     except OSError as error:
         partial.unlink()
         os.close(descriptor)

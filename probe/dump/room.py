@@ -30,7 +30,7 @@ class Room:
         self._unplaced += 2 * len(name.encode(errors="replace")) + 256  # an index is at least half full
         needed = self._end + num_bytes + self._unplaced + AHEAD
         if needed > self._held:
-            allocate(self._descriptor, needed + 3 * AHEAD)
+            allocate(self._descriptor, self._held, needed + 3 * AHEAD)
             self._held = needed + 3 * AHEAD
 
     def flush(self) -> None:
@@ -52,11 +52,11 @@ class Room:
         return int(self._file.id.get_filesize())
 
 
-def allocate(descriptor: int, num_bytes: int) -> None:
-    """Give a file these bytes on the disk, as far as it has them not. OSError where the disk is full."""
+def allocate(descriptor: int, start: int, stop: int) -> None:
+    """Give a file its space on the disk from `start` to `stop`. OSError where the disk is full."""
     try:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, num_bytes)
+            os.posix_fallocate(descriptor, start, stop - start)
     except OSError as error:  # others come from file systems that cannot
         if error.errno in FULL:
             raise

@@ -20,22 +20,23 @@ def _multipliers(count: int) -> NDArray[np.uint64]:
     return (state ^ (state >> np.uint64(31))) | np.uint64(1)
 
 
-_WORDS = _multipliers(BLOCK_BYTES // 8)
+_NUM_WORDS = BLOCK_BYTES // 8
+_WORDS, _UPPER = _multipliers(2 * _NUM_WORDS).reshape(2, _NUM_WORDS)
 _HALF = np.uint64(32)
 
 
 def _block_hash(block: NDArray[np.uint8]) -> int:
     """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
 
-    Before that a word's upper half is folded into its lower half. Otherwise a word whose lower bits are all zero (a
-    mask of ones, a sign) would meet the lowest bits of its number alone, and moved elsewhere often hash the same.
+    And of their upper halves, each times another: in a word whose lower bits are all zero (a mask of ones, a sign) the
+    upper ones would meet the lowest bits of its number alone, and often hash the same in another place.
     """
     whole = len(block) // 8 * 8
     words = block[:whole].view(np.uint64)
-    total = int(np.dot(words ^ (words >> _HALF), _WORDS[: len(words)]))
+    total = int(np.dot(words, _WORDS[: len(words)])) + int(np.dot(words >> _HALF, _UPPER[: len(words)]))
     if whole < len(block):
         last = int.from_bytes(block[whole:].tobytes(), "little")
-        total += (last ^ (last >> 32)) * int(_WORDS[len(words)])
+        total += last * int(_WORDS[len(words)]) + (last >> 32) * int(_UPPER[len(words)])
     return total & MASK
 
 

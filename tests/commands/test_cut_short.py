@@ -43,18 +43,23 @@ def test_ctrl_c_while_a_model_runs_keeps_what_ran_under_another_name(probe: Run)
     assert "linear:out" in probe("show", "x.h5.partial").out
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.95])
-def test_without_space_the_dump_s_name_stays_free_and_the_hint_says_what_to_do(share: float, reference: Path):
-    """Space for nothing, for a part, for all but the end."""
-    words = ["dump", f"{TINY}:build", "--tokens", "1,2,3,4,5", "-o", "x.h5"]
-    room = str(int(share * reference.stat().st_size))
-    outcome = in_new_process("-c", LITTLE_ROOM, room, *words, PYTHONDONTWRITEBYTECODE="1")
+@pytest.mark.parametrize(
+    ("room", "error"),
+    [(1_000, "cannot write x.h5: "), (2_500_000, "recording into x.h5 failed after ")],
+    ids=["for nothing", "for a part"],
+)
+def test_without_space_the_dump_s_name_stays_free_and_the_hint_says_what_to_do(room: int, error: str, probe: Run):
+    words = ["dump", f"{TINY}:build", "--random-tokens", "4000", "-o"]
+    outcome = in_new_process("-c", LITTLE_ROOM, str(room), *words, "x.h5", PYTHONDONTWRITEBYTECODE="1")
     assert (outcome.code, outcome.out) == (2, ""), outcome.err
-    error, hint = outcome.err.splitlines()
-    assert error.startswith("probe: error: recording into x.h5 failed after ")
-    assert "File too large" in error
-    assert hint.startswith("hint: make room")
+    lines = outcome.err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["probe", "hint"]
+    assert lines[0].startswith(f"probe: error: {error}")
+    assert lines[0].endswith("File too large")
+    assert lines[1].startswith("hint: make room")
     assert not Path("x.h5").exists()
+    assert probe(*words, "whole.h5").code == 0
+    assert Path("whole.h5").stat().st_size > room
 
 
 def test_a_reader_that_has_seen_enough_is_no_divergence(faulty: Path):

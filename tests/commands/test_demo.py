@@ -17,7 +17,8 @@ EPS = ["model.layers.3.post_feedforward_layernorm"]
 def test_the_demo_finds_both_bugs_and_what_it_proposes_works(probe: Run):
     """Over what an earlier run left behind. The demo as text is tested with the README."""
     Path("dumps").mkdir()
-    Path("dumps/demo-reference.h5").write_text("left behind")
+    for name in ("reference", "port"):
+        Path(f"dumps/demo-{name}.h5").write_text("left behind")
     demo = probe("demo", "--json")
     assert demo.code == 0
     assert_both_bugs_are_found_and_nothing_else(json.loads(demo.out))

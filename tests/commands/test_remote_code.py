@@ -51,8 +51,9 @@ def test_a_model_of_its_own_is_refused_and_its_code_not_run(folder: Path, refuse
     assert not Path("x.h5").exists()
 
 
-def test_a_model_that_transformers_knows_is_run_by_transformers_own_code(folder: Path, probe: Run):
-    ask_for_own_code(model_type="llama", architectures=["LlamaForCausalLM"])
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "OwnForCausalLM", "OwnModel"])
+def test_a_model_that_transformers_knows_is_run_by_transformers_own_code(name: str, folder: Path, probe: Run):
+    ask_for_own_code(model_type="llama", architectures=[name])
     assert probe("dump", f"hf:{folder}", *TOKENS, "-o", "x.h5").code == 0
     assert not MARKER.exists()
 

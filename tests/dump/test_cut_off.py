@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probe.dump import Dump
-from tests.dump.small import everything, in_new_process
+from tests.dump.small import in_new_process
 
 WRITE_AND_WAIT = """
 import os, sys
@@ -77,7 +77,7 @@ def killed(path, *, flushed, unflushed):
         assert running.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(("flushed", "unflushed"), [(0, 0), (1, 0), (300, 0), (300, 12_000)])
+@pytest.mark.parametrize(("flushed", "unflushed"), [(0, 0), (1, 0), (300, 0), (300, 6_000)])
 def test_a_killed_run_can_be_read_up_to_its_last_flush(tmp_path, flushed, unflushed):
     killed(tmp_path / "x.h5", flushed=flushed, unflushed=unflushed)
     assert [file.name for file in tmp_path.iterdir()] == ["x.h5.partial"]
@@ -87,7 +87,6 @@ def test_a_killed_run_can_be_read_up_to_its_last_flush(tmp_path, flushed, unflus
         for place in range(flushed):
             values = dump[f"model.layers.{place}.self_attn.q_proj:out"]
             assert np.array_equal(values, np.arange(12, dtype=np.float32) + place)
-    assert everything(tmp_path / "x.h5.partial") >= flushed
 
 
 def test_out_of_space_anywhere_leaves_what_came_before_and_no_file_that_looks_whole(tmp_path):

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.render.json import print_json
@@ -15,6 +15,7 @@ numbers = st.floats() | st.integers() | st.complex_numbers() | st.booleans() | s
 values = st.recursive(numbers, lambda child: st.lists(child) | st.dictionaries(st.text(), child) | st.tuples(child))
 
 
+@settings(max_examples=40)
 @given(values)
 def test_whatever_holds_numbers_becomes_json_without_nan(value: object):
     def refuse(token: str) -> None:

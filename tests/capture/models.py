@@ -1,0 +1,163 @@
+"""Small models of every kind that a recording must not disturb."""
+
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+from transformers.utils import ModelOutput
+
+Pair = namedtuple("Pair", ["first", "second"])
+
+
+@dataclass
+class Answer(ModelOutput):
+    """As transformers' models return them: a dict and a dataclass at once."""
+
+    logits: torch.Tensor | None = None
+    loss: torch.Tensor | None = None
+    states: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Plain:
+    values: torch.Tensor
+    count: int = 3
+
+
+pytree.register_dataclass(Plain)
+
+
+class Returning(nn.Module):
+    """A linear layer whose result comes back in a container."""
+
+    def __init__(self, pack):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.pack = pack
+
+    def forward(self, x):
+        return self.pack(self.linear(x))
+
+
+class InPlace(nn.Module):
+    """The rectifier writes into what the linear layer returned; then the model writes into its own input."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        y = self.relu(self.linear(x))
+        x += 1
+        return y + x
+
+
+class Shared(nn.Module):
+    """One layer under two names, called three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.second = self.first
+
+    def forward(self, x):
+        return self.second(self.first(self.first(x)))
+
+
+class Keywords(nn.Module):
+    """Takes keywords alone, and hands them on."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Bias()
+
+    def forward(self, *, x, mask=None, **rest):
+        return self.inner(x=x, mask=mask, scale=rest["scale"])
+
+
+class Bias(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(4))
+
+    def forward(self, x, mask, scale):
+        return x * scale + self.bias if mask is None else (x * scale + self.bias) * mask
+
+
+class Nested(nn.Module):
+    """An LSTM returns (y, (h, c)), a cell takes and returns (h, c) first."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 4, batch_first=True, num_layers=2)
+        self.swap = Returning(lambda x: ((x, x * 2), x * 3))
+
+    def forward(self, x):
+        y, (h, c) = self.lstm(x)
+        (first, second), third = self.swap(y)
+        return first + second + third, h, c
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward network, with dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+        self.attention = nn.MultiheadAttention(4, 2, dropout=0.3, batch_first=True)
+        self.up = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Dropout(0.4), nn.Linear(8, 4))
+
+    def forward(self, x):
+        y = self.norm(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return x + self.up(x)
+
+
+RETURNING = {
+    "a tensor": lambda y: y,
+    "a tuple": lambda y: (y, y + 1),
+    "a list": lambda y: [y, None, y + 1],
+    "a dict": lambda y: {"y": y, 3: y + 1, "name": "text"},
+    "an ordered dict": lambda y: OrderedDict(b=y, a=y + 1),
+    "a named tuple": lambda y: Pair(y, y + 1),
+    "a model output": lambda y: Answer(logits=y, states=(y, y * 2)),
+    "a frozen dataclass": lambda y: Plain(y),
+    "nested containers": lambda y: ({"a": [y, (y + 1,)]}, ((y,), None)),
+    "nothing": lambda y: None,
+    "a number": lambda y: y.sum().item(),
+    "views of one tensor": lambda y: (y, y.mT, y[0], y.expand(3, *y.shape)),
+    "complex numbers": lambda y: (torch.complex(y.float(), y.float()).conj(), y.bool(), (y * 9).int()),
+}
+
+
+def returning(kind):
+    return Returning(RETURNING[kind])
+
+
+def transformer():
+    return nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2)
+
+
+MODELS = {
+    **{f"returning {kind}": lambda kind=kind: returning(kind) for kind in RETURNING},
+    "in place": InPlace,
+    "shared": Shared,
+    "nested": Nested,
+    "block": Block,
+    "transformer": transformer,
+    "convolution": lambda: nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(True)),
+    "leaf": lambda: nn.Linear(4, 4),
+}
+
+
+def built(name, *, dtype=torch.float32):
+    torch.manual_seed(0)
+    return MODELS[name]().to(dtype)
+
+
+def fed(dtype=torch.float32):
+    """(2, 5, 4): two sentences of five tokens."""
+    return torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1)).to(dtype)

@@ -21,31 +21,36 @@ def at_fault(error: LocalError) -> bool:
     return error.pair.firm and not error.elsewhere and error.ratio > ABOVE_FLOOR
 
 
-def first_place(errors: Sequence[LocalError]) -> Place | None:
+def places_at_fault(errors: Sequence[LocalError]) -> list[LocalError]:
+    """All places with an error of their own, in order of execution.
+
+    A place is left out where an earlier one at fault explains it: computed from the same taps and more, with some of the
+    same code. Where a residual stream could not be paired, an error in it would else be found again at every layer.
+    """
+    places: list[LocalError] = []
+    for error in filter(at_fault, errors):
+        if not any(earlier.taps <= error.taps and earlier.code & error.code for earlier in places):
+            places.append(error)
+    return places
+
+
+def first_place(places: Sequence[LocalError]) -> Place | None:
     """Where the candidate first does something of its own."""
-    for error in errors:
-        if at_fault(error):
-            tap = error.pair.reference
-            return Place(
-                error.module,
-                tap.name,
-                tap.step,
-                relative(error.error, error),
-                relative(error.floor, error),
-                error.ratio,
-            )
-    return None
+    if not places:
+        return None
+    first, tap = places[0], places[0].pair.reference
+    sizes = relative(first.error, first), relative(first.floor, first)
+    return Place(first.module, tap.name, tap.step, *sizes, first.ratio)
 
 
-def findings(errors: Sequence[LocalError]) -> tuple[Finding, ...]:
+def findings(places: Sequence[LocalError]) -> tuple[Finding, ...]:
     """One finding of unknown cause for each kind of place: the same module and port in several layers is one."""
     kinds: dict[tuple[str, str], list[LocalError]] = defaultdict(list)
-    for error in errors:
-        if at_fault(error):
-            kinds[template(error.module)[0], _kind(error)].append(error)
+    for place in places:
+        kinds[template(place.module)[0], _kind(place)].append(place)
     merged: dict[tuple[str, tuple[str, ...]], Finding] = {}
-    for places in kinds.values():
-        found = _finding(places)
+    for alike in kinds.values():
+        found = _finding(alike)
         merged.setdefault((template(found.module)[0], found.modules), found)
     return tuple(merged.values())
 

@@ -142,10 +142,19 @@ class LogitAgreement:
 
 
 def compare_logits(reference_TV: Numbers, candidate_TV: Numbers) -> LogitAgreement:
-    """Of logits [T, V]; T tokens, V words of the vocabulary. NaN where a row is not finite."""
+    """Of logits [T, V]; T tokens, V words of the vocabulary.
+
+    A row that both sides have equal, NaN included, agrees; any other row with a NaN or an infinity matches nothing, and
+    makes `kl` NaN.
+    """
     kl, matches, overlaps = [], [], []
     top = min(10, reference_TV.shape[-1])
     for r, c in _rows(reference_TV, candidate_TV):
+        if np.array_equal(r, c, equal_nan=True):
+            kl.append(0.0)
+            matches.append(1.0)
+            overlaps.append(1.0)
+            continue
         if not (np.isfinite(r).all() and np.isfinite(c).all()):
             kl.append(math.nan)
             matches.append(0.0)

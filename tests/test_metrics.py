@@ -106,6 +106,12 @@ def test_kl_is_that_of_the_definition():
 
 
 def test_logits_with_nan_match_nothing():
+    good, bad = np.array([[0.0, 2.0, 1.0]]), np.array([[0.0, np.nan, 1.0]])
+    assert math.isnan(compare_logits(good, bad).kl)
+    assert compare_logits(good, bad).argmax_match == 0
+
+
+def test_logits_with_nan_at_the_same_places_agree():
     bad = np.array([[0.0, np.nan, 1.0]])
-    assert math.isnan(compare_logits(bad, bad).kl)
-    assert compare_logits(bad, bad).argmax_match == 0
+    agreement = compare_logits(bad, bad)
+    assert (agreement.kl, agreement.argmax_match, agreement.top10_overlap) == (0, 1, 1)

@@ -10,7 +10,7 @@ from probe.compare.approximate import approximate_place
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.locate import findings, first_place
+from probe.locate import findings, first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.report import Place, Report, Status, TapComparison, Verdict
 from probe.trust import trust
@@ -62,7 +62,8 @@ def diff(
             )
             checks = (*checks, check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
-        first, found = approximate_place(rows) if errors is None else (first_place(errors), findings(errors))
+        places = places_at_fault(errors or ())
+        first, found = approximate_place(rows) if errors is None else (first_place(places), findings(places))
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),

@@ -23,6 +23,10 @@ class LocalError:
     """The last tap before, of those that it was computed from."""
     module: str
     """The deepest module whose code can be at fault."""
+    taps: frozenset[str] = frozenset()
+    """The nearest paired taps that it was computed from."""
+    code: frozenset[str] = frozenset()
+    """The modules whose own code computed it, since those taps."""
     elsewhere: bool = False
     """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
 

@@ -42,7 +42,12 @@ def measure(meeting: Meeting, low_dtype: str, scratch: Scratch | None = None) ->
         agree &= _add(squares, _real(r), _real(c), None if other is None else _real(other), largest)
     error, rounding, norm = (math.sqrt(square) for square in squares)
     floor = max(rounding, _least(norm, low_dtype, meeting.origin.terms))
-    return LocalError(meeting.pair, error if agree else math.inf, rounding, norm, floor, span_start, meeting.module)
+    own = error if agree else math.inf
+    return LocalError(meeting.pair, own, rounding, norm, floor, span_start, meeting.module, *_span(meeting))
+
+
+def _span(meeting: Meeting) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(name for _, name in meeting.origin.taps), meeting.origin.modules
 
 
 def _chunks(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -92,7 +97,8 @@ def _whole_numbers(
     rounding = float((flat != low).sum()) if low is not None else 0.0
     chosen = NEAR_TIES * UNIT_ROUNDOFF.get(low_dtype, 0.0) if meeting.origin.from_floats else 0.0
     floor = max(rounding, chosen * flat.numel(), 1e-9)
-    return LocalError(meeting.pair, unequal, rounding, float(flat.numel()), floor, start, meeting.module)
+    count = float(flat.numel())
+    return LocalError(meeting.pair, unequal, rounding, count, floor, start, meeting.module, *_span(meeting))
 
 
 def _least(norm: float, low_dtype: str, terms: float = 0.0) -> float:

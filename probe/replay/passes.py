@@ -140,7 +140,9 @@ class Passes:
             inputs["use_cache"] = False
         try:
             Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        except ProbeError:
+            raise
+        except Exception as error:  # the model is the user's code: it may raise anything
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ProbeError(
                 f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay"

@@ -157,3 +157,26 @@ def test_a_nan_in_one_run_is_a_divergence_at_the_first_tap_that_has_it(compare: 
 )
 def test_the_deepest_module_that_holds_the_code_is_responsible(modules, caller, found):
     assert responsible(frozenset(modules), caller) == found
+
+
+class Linears(nn.Module):
+    """A port of a Stack whose blocks are no modules: only its projections can be paired."""
+
+    def __init__(self, source: Stack) -> None:
+        super().__init__()
+        self.ups = nn.ModuleList(block.up for block in source.blocks)
+        self.downs = nn.ModuleList(block.down for block in source.blocks)
+        self.source = [(block.norm.weight, block.norm.bias, block.norm.eps, block.residual) for block in source.blocks]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for up, down, (weight, bias, eps, residual) in zip(self.ups, self.downs, self.source, strict=True):
+            inner = nn.functional.layer_norm(x, (32,), weight, bias, eps)
+            x = residual * x + down(nn.functional.gelu(up(inner)))
+        return x
+
+
+def test_an_error_in_a_residual_that_cannot_be_paired_is_found_once(compare: Compare):
+    report = compare(stack(), Linears(stack(b1={"residual": 0.9})), INPUTS)
+    assert report.verdict is Verdict.DIVERGED
+    assert len(report.findings) == 1
+    assert compare(stack(), Linears(stack()), INPUTS).verdict is not Verdict.DIVERGED

@@ -22,14 +22,14 @@ def why_not_stored(tensor: torch.Tensor) -> str | None:
     """In words, why a tensor has no plain bits to store; None where it has."""
     if is_lazy(tensor):
         return "not initialised yet"
+    if tensor.is_nested:
+        return "a nested tensor"
     if tensor.layout is not torch.strided:
         return f"layout {tensor.layout}"
     if tensor.is_quantized:
         return f"quantised dtype {tensor.dtype}"
     if tensor.is_meta:
         return "on the meta device, without values"
-    if tensor.is_nested:
-        return "a nested tensor"
     if dtype_name(tensor.dtype) not in DTYPES:
         return f"dtype {tensor.dtype}"
     try:

@@ -12,32 +12,38 @@ BLOCK_BYTES = 1 << 18
 MASK = (1 << 64) - 1
 
 
-def _multipliers(count: int) -> NDArray[np.uint64]:
-    """Odd pseudo-random 64-bit numbers: splitmix64 of 0, 1, 2 ... (Steele, Lea, Flood 2014)."""
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
+LANES = 512
+"""64-bit words that stand side by side while a block is summed up for its hash."""
 
 
-_NUM_WORDS = BLOCK_BYTES // 8
-_WORDS, _UPPER = _multipliers(2 * _NUM_WORDS).reshape(2, _NUM_WORDS)
-_HALF = np.uint64(32)
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of a word goes into every bit of its number."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+_PLACES = np.arange(1, LANES + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_ONES = np.ones(BLOCK_BYTES // 2, np.float32)
+"""For sums by BLAS; fp8 has more elements a block, and takes the slower way."""
 
 
 def _block_hash(block: NDArray[np.uint8]) -> int:
-    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
+    """Sums of the block's 64-bit words over lanes and over rows of a grid, each mixed with its place.
 
-    And of their upper halves, each times another: in a word whose lower bits are all zero (a mask of ones, a sign) the
-    upper ones would meet the lowest bits of its number alone, and often hash the same in another place.
+    What leaves the sums of all lanes as they are (two rows exchanged) changes those of rows, and the other way round.
     """
-    whole = len(block) // 8 * 8
-    words = block[:whole].view(np.uint64)
-    total = int(np.dot(words, _WORDS[: len(words)])) + int(np.dot(words >> _HALF, _UPPER[: len(words)]))
-    if whole < len(block):
-        last = int.from_bytes(block[whole:].tobytes(), "little")
-        total += last * int(_WORDS[len(words)]) + (last >> 32) * int(_UPPER[len(words)])
-    return total & MASK
+    words = block[: len(block) // 8 * 8].view(np.uint64)
+    grid = words[: len(words) // LANES * LANES].reshape(-1, LANES)
+    digest = _spread(words[grid.size :])
+    if len(grid):
+        digest = _mix(_mix(digest, _spread(np.add.reduce(grid, axis=0))), _spread(np.add.reduce(grid, axis=1)))
+    return _mix(digest, int.from_bytes(block[words.nbytes :].tobytes(), "little"))
+
+
+def _spread(words: NDArray[np.uint64]) -> int:
+    """Sum of all words, each mixed with its place."""
+    return int(np.add.reduce(_mixed(words + _PLACES[: len(words)])))
 
 
 def tensor_hash(bits: Bits) -> int:
@@ -81,7 +87,8 @@ class _Sums:
             numbers = numbers.astype(np.float64)
             squares = float(np.dot(numbers, numbers))
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-        self.total += float(numbers.sum())
+        is_small = numbers.dtype == np.float32 and len(numbers) <= len(_ONES)
+        self.total += float(np.dot(numbers, _ONES[: len(numbers)]) if is_small else numbers.sum())  # BLAS is faster
         self.squares += squares
         self.num_finite += len(numbers)
 

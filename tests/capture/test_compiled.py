@@ -84,9 +84,11 @@ def test_a_part_compiled_in_place_is_left_out_and_said_to_be(tmp_path, fullgraph
 def test_the_model_that_was_compiled_can_be_recorded_itself(tmp_path):
     model = Model()
     compiled = eager(model, fullgraph=True)
-    with pytest.raises(ProbeError, match="no module of the model ran") as caught:
-        with probe.record(model, tmp_path / "x.h5"):
-            compiled(fed())
+    with (
+        pytest.raises(ProbeError, match="no module of the model ran") as caught,
+        probe.record(model, tmp_path / "x.h5"),
+    ):
+        compiled(fed())
     assert "not a compiled or wrapped copy" in caught.value.hint
     with probe.record(model, tmp_path / "x.h5"):
         model(fed())

@@ -5,10 +5,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 from torch.utils import _pytree as pytree
+from transformers import LlamaConfig, LlamaForCausalLM
 
 import probe
 from tests.capture.models import MODELS, Keywords, built, fed
-from transformers import LlamaConfig, LlamaForCausalLM
 
 MODES = {
     "with gradients": nullcontext,

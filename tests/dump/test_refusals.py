@@ -96,7 +96,7 @@ def test_a_copy_that_was_cut_short_anywhere_is_refused(tmp_path):
 
 def test_an_absent_tap_is_named_with_its_neighbours(tmp_path):
     with Dump(small_dump(tmp_path / "x.h5")) as dump:
-        with pytest.raises(ProbeError, match="has no tap '0:out.1' in step 0") as caught:
+        with pytest.raises(ProbeError, match=r"has no tap '0:out\.1' in step 0") as caught:
             dump["0:out.1"]
         assert caught.value.hint == "did you mean 0:in, 0:out?"
         with pytest.raises(ProbeError, match="in step 1") as caught:

@@ -50,9 +50,13 @@ def test_nothing_has_the_final_name_before_the_end(tmp_path):
 
 
 def test_an_exception_leaves_a_readable_file_that_says_it_is_not_whole(tmp_path):
-    with pytest.raises(KeyboardInterrupt), DumpWriter(tmp_path / "x.h5") as writer:
-        writer.add(tap("layer:out", ONES, "float32"), ONES)
-        raise KeyboardInterrupt
+    def stopped():
+        with DumpWriter(tmp_path / "x.h5") as writer:
+            writer.add(tap("layer:out", ONES, "float32"), ONES)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert [file.name for file in tmp_path.iterdir()] == ["x.h5.partial"]
     assert everything(tmp_path / "x.h5.partial") == 1
     with Dump(tmp_path / "x.h5.partial") as dump:

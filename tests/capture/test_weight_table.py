@@ -1,0 +1,157 @@
+"""The weight table: equal rows have equal sketches under any name, dtype and fusion; vectors are kept in full."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import probe
+from probe.capture.tensors import dtype_name, to_bits
+from probe.capture.weights import WeightTable
+from probe.dump import projections, tensor_hash
+from tests.capture.models import fed
+
+
+def holding(**weights):
+    model = nn.Module()
+    for name, value in weights.items():
+        model.register_parameter(name, nn.Parameter(value, requires_grad=value.is_floating_point()))
+    return model
+
+
+def sketches(table, name, *, columns=False):
+    """Norms and directions of a weight's rows, or of its columns."""
+    weight = next(weight for weight in table.weights if weight.name == name)
+    first, count = (weight.first_column, weight.num_columns) if columns else (weight.first_row, weight.num_rows)
+    place = slice(first, first + count)
+    return table.sketches.norms[place], table.sketches.directions[place].astype(np.float32)
+
+
+def assert_near(ones, others, *, tolerance):
+    for one, other in zip(ones, others, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def test_a_dump_says_of_each_weight_what_it_is(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3)).bfloat16()
+    with probe.record(model, tmp_path / "x.h5"):
+        model(fed(torch.bfloat16))
+    with probe.open(tmp_path / "x.h5") as dump:
+        found = {weight.name: weight for weight in dump.weights}
+        assert {name: (w.module, w.shape, w.dtype, w.tied_to) for name, w in found.items()} == {
+            "0.weight": ("0", (3, 4), "bfloat16", ""),
+            "0.bias": ("0", (3,), "bfloat16", ""),
+            "1.weight": ("1", (3,), "bfloat16", ""),
+            "1.bias": ("1", (3,), "bfloat16", ""),
+        }
+        for name, value in model.named_parameters():
+            assert found[name].statistics.hash == tensor_hash(to_bits(value))
+            assert found[name].statistics.maximum == value.max().item()
+        assert torch.equal(torch.from_numpy(dump.weight_value("0.bias", "bfloat16")), model[0].bias.float())
+        assert dump.weight_value("0.weight", "bfloat16") is None
+        assert (found["0.weight"].num_rows, found["0.weight"].num_columns) == (3, 4)
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (5000, 3), (3, 5000), (4, 3, 2, 2), (1, 1)])
+def test_a_sketch_is_the_norm_and_the_projections_of_a_row(shape):
+    weight = torch.randn(shape)
+    matrix = weight.flatten(1).numpy()
+    table = WeightTable(holding(w=weight))
+    for columns, rows in ((False, matrix), (True, matrix.T)):
+        norms = np.linalg.norm(rows, axis=1)
+        expected = norms, (rows / norms[:, None]) @ projections(rows.shape[1])
+        assert_near(sketches(table, "w", columns=columns), expected, tolerance=2e-3)
+
+
+def test_rows_of_a_fused_weight_are_those_of_its_parts():
+    query, key, value = (torch.randn(rows, 64) for rows in (8, 4, 4))
+    split = WeightTable(holding(q=query, k=key, v=value))
+    fused = WeightTable(holding(qkv=torch.cat([query, key, value])))
+    parts = [np.concatenate(parts) for parts in zip(*(sketches(split, name) for name in "qkv"), strict=True)]
+    assert_near(sketches(fused, "qkv"), parts, tolerance=1e-3)
+
+
+def test_columns_of_a_weight_are_rows_of_its_transpose():
+    weight = torch.randn(8, 48)
+    upright, lying = WeightTable(holding(w=weight)), WeightTable(holding(w=weight.T.contiguous()))
+    assert_near(sketches(upright, "w", columns=True), sketches(lying, "w"), tolerance=1e-3)
+    assert_near(sketches(upright, "w"), sketches(lying, "w", columns=True), tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-3), ("float16", 2e-3), ("bfloat16", 1e-2), ("float8_e4m3fn", 0.2)]
+)
+def test_rows_in_another_dtype_have_near_sketches_and_other_rows_have_not(dtype, tolerance):
+    weight = torch.randn(32, 256)
+    exact = WeightTable(holding(w=weight))
+    rounded = WeightTable(holding(other=weight.to(getattr(torch, dtype))))
+    assert_near(sketches(exact, "w"), sketches(rounded, "other"), tolerance=tolerance)
+    moved = np.abs(sketches(exact, "w")[1] - np.roll(sketches(exact, "w")[1], 1, axis=0)).max(1)
+    assert moved.min() > tolerance
+
+
+def test_tied_weights_are_measured_once_and_say_whose_they_are():
+    model = nn.ModuleDict({"embed": nn.Embedding(8, 4), "norm": nn.LayerNorm(4), "head": nn.Linear(4, 8, bias=False)})
+    model["head"].weight = model["embed"].weight
+    table = WeightTable(model)
+    embed, head = (next(w for w in table.weights if w.name == name) for name in ("embed.weight", "head.weight"))
+    assert (embed.tied_to, head.tied_to, head.module) == ("", "embed.weight", "head")
+    assert (head.first_row, head.num_rows, head.statistics) == (embed.first_row, embed.num_rows, embed.statistics)
+    assert len(table.sketches.norms) == 8 + 4 + 1 + 1
+
+
+def test_a_square_weight_is_not_tied_to_its_own_transpose():
+    weight = torch.randn(4, 4)
+    table = WeightTable(holding(one=weight, other=weight.T))
+    assert [w.tied_to for w in table.weights] == ["", ""]
+    assert_near(sketches(table, "one"), sketches(table, "other", columns=True), tolerance=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0,), (), (0, 3, 0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64, torch.int32])
+def test_weights_of_any_shape_and_dtype_are_in_the_table(shape, dtype):
+    value = torch.zeros(shape, dtype=dtype)
+    table = WeightTable(holding(w=value, last=torch.ones(2)))
+    assert [(w.name, w.shape, w.dtype) for w in table.weights] == [
+        ("w", shape, dtype_name(dtype)),
+        ("last", (2,), "float32"),
+    ]
+    assert ("w" in table.values) == (len(shape) < 2)
+    assert table.skipped == {}
+
+
+def test_packed_and_scaling_dtypes_are_in_the_table_too():
+    packed = torch.arange(32, dtype=torch.uint8).reshape(4, 8)
+    weights = {n: packed.view(getattr(torch, n)) for n in ("float4_e2m1fn_x2", "float8_e8m0fnu", "float8_e5m2fnuz")}
+    model = nn.Module()
+    for name, value in weights.items():
+        model.register_parameter(name, nn.Parameter(value, requires_grad=False))
+    table = WeightTable(model)
+    assert [(weight.name, weight.dtype) for weight in table.weights] == [(name, name) for name in weights]
+
+
+def test_weights_without_values_are_named_with_the_reason(tmp_path):
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2, device="meta"), nn.Linear(4, 4))
+    table = WeightTable(model)
+    assert table.skipped["0.weight"] == "not initialised yet"
+    assert table.skipped["1.weight"] == "on the meta device, without values"
+    assert [weight.name for weight in table.weights] == ["2.weight", "2.bias"]
+    lazy = nn.Sequential(nn.LazyLinear(4), nn.ReLU())
+    with probe.record(lazy, tmp_path / "x.h5"):
+        lazy(fed())
+    with probe.open(tmp_path / "x.h5") as dump:
+        assert dump.attribute("notes")["skipped"]["0.weight"] == "not initialised yet"
+
+
+@pytest.mark.parametrize(
+    "inside", [lambda: torch.autocast("cpu", torch.bfloat16), torch.inference_mode, lambda: torch.device("meta")]
+)
+def test_the_callers_modes_do_not_change_the_table(inside):
+    model = nn.Linear(64, 64)
+    outside = WeightTable(model)
+    with inside():
+        within = WeightTable(model)
+    assert np.array_equal(outside.sketches.directions, within.sketches.directions)
+    assert np.array_equal(outside.sketches.norms, within.sketches.norms)
+    assert outside.weights == within.weights

@@ -24,8 +24,8 @@ def at_fault(error: LocalError) -> bool:
 def places_at_fault(errors: Sequence[LocalError]) -> list[LocalError]:
     """All places with an error of their own, in order of execution.
 
-    A place is left out where an earlier one at fault explains it: computed from the same taps and more, with some of the
-    same code. Where a residual stream could not be paired, an error in it would else be found again at every layer.
+    A place is left out where an earlier one at fault explains it: computed from the same taps and more, with some of
+    the same code. Where a residual stream could not be paired, an error in it would else be found again at every layer.
     """
     places: list[LocalError] = []
     for error in filter(at_fault, errors):

@@ -75,6 +75,15 @@ class Sums:
         return -20 * math.log10(relative) if math.isfinite(relative) else -math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a dump's table says of one side: all of its `count` elements are finite."""
+
+    count: int
+    l2: float
+    mean: float
+
+
 def _ratio(numerator: float, denominator: float) -> float:
     if numerator == 0:
         return 0.0
@@ -106,6 +115,26 @@ def compare_blocks(pairs: Iterable[tuple[Numbers, Numbers]]) -> Sums:
         sums.candidate_squares += squares[2]
         sums.product += float(np.dot(r, c))
         sums.reference_total += float(r.sum())
+    return sums
+
+
+def compare_known(pairs: Iterable[tuple[Numbers, Numbers]], reference: Known, candidate: Known) -> Sums:
+    """As `compare_blocks`, where each side's own sums are known and finite: only the difference is left to be taken.
+
+    <r, c> follows from ||c - r||**2 = ||r||**2 - 2 <r, c> + ||c||**2.
+    """
+    sums = Sums(reference.count, 0.0, reference.l2**2, candidate.l2**2)
+    sums.reference_total = reference.mean * reference.count
+    for r, c in (_floats(*pair) for pair in pairs):
+        d = c - r
+        squares = float(np.dot(d, d))
+        if not SMALLEST < squares < math.inf:
+            d = c.astype(np.float64) - r.astype(np.float64)
+            squares = float(np.dot(d, d))
+        if squares:
+            sums.max_abs = max(sums.max_abs, float(d.max()), -float(d.min()))
+            sums.difference_squares += squares
+    sums.product = (sums.reference_squares + sums.candidate_squares - sums.difference_squares) / 2
     return sums
 
 

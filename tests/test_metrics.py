@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from probe.metrics import BLOCK, compare, compare_blocks, compare_logits
+from probe.metrics import BLOCK, Known, compare, compare_blocks, compare_known, compare_logits
 
 FLOATS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-1e3, 1e3, width=32))
 
@@ -28,6 +28,21 @@ def test_the_figures_are_those_of_the_plain_formulas(reference, seed):
         assert sums.cosine == pytest.approx(r @ c / norm / np.linalg.norm(c), abs=1e-5)
     if r.var() > 1e-2:
         assert sums.nmse == pytest.approx(((c - r) ** 2).mean() / r.var(), rel=1e-3)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-7, 1), st.integers(1, 2000))
+def test_what_the_table_knows_of_each_side_gives_the_same_figures(seed, digits, length):
+    generator = np.random.default_rng(seed)
+    r = generator.standard_normal(length).astype(np.float32)
+    c = r + (10**digits * generator.standard_normal(length)).astype(np.float32)
+    known = [Known(length, float(np.linalg.norm(x.astype(float))), float(x.astype(float).mean())) for x in (r, c)]
+    short, full = compare_known([(r, c)], *known), compare(r, c)
+    assert short.max_abs == full.max_abs
+    assert short.rel_l2 == pytest.approx(full.rel_l2, rel=1e-5)
+    assert short.cosine == pytest.approx(full.cosine, abs=1e-5)
+    if length > 1:
+        assert short.nmse == pytest.approx(full.nmse, rel=1e-4)
 
 
 def test_a_tensor_is_equal_to_itself():

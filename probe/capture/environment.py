@@ -5,6 +5,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -28,17 +29,11 @@ PACKAGES = (
 
 def environment(model: nn.Module) -> dict[str, Any]:
     """Versions, device, dtype, train or eval mode, attention implementation, precision flags. All JSON."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
     buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
     dtypes = Counter(dtype_name(parameter.dtype) for parameter in parameters)
     return {
-        "versions": versions,
+        "versions": _versions(),
         "platform": platform.platform(),
         "device": str(parameters[0].device) if parameters else "cpu",
         "dtype": dtypes.most_common(1)[0][0] if dtypes else dtype_name(torch.get_default_dtype()),
@@ -64,6 +59,17 @@ def environment(model: nn.Module) -> dict[str, Any]:
         "num_threads": torch.get_num_threads(),
         "command": sys.argv[:1] and [sys.argv[0].rpartition("/")[2], *sys.argv[1:]],
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 def config(model: nn.Module) -> Any:

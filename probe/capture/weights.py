@@ -24,7 +24,7 @@ Bits = NDArray[Any]
 ROWS_AT_ONCE = 4096
 """Rows that are brought to float32 together, so that a large matrix is never there twice."""
 
-SAMPLE = 1024
+SAMPLE = 64
 """Elements of a matrix that are compared to see whether it changed."""
 
 _seen: WeakKeyDictionary[nn.Module, tuple[Any, "WeightTable"]] = WeakKeyDictionary()

@@ -12,38 +12,34 @@ BLOCK_BYTES = 1 << 18
 MASK = (1 << 64) - 1
 
 
-LANES = 512
-"""64-bit words that stand side by side while a block is summed up for its hash."""
+def _multipliers(count: int) -> NDArray[np.uint64]:
+    """Odd pseudo-random 64-bit numbers: splitmix64 of 0, 1, 2 ... (Steele, Lea, Flood 2014)."""
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
 
 
-def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of a word goes into every bit of its number."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
-
-
-_PLACES = np.arange(1, LANES + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_NUM_WORDS = BLOCK_BYTES // 8
+_WHOLE, _UPPER = _multipliers(2 * _NUM_WORDS).reshape(2, _NUM_WORDS)
+_HALF = np.uint64(32)
 _ONES = np.ones(BLOCK_BYTES // 2, np.float32)
 """For sums by BLAS; fp8 has more elements a block, and takes the slower way."""
 
 
 def _block_hash(block: NDArray[np.uint8]) -> int:
-    """Sums of the block's 64-bit words over lanes and over rows of a grid, each mixed with its place.
+    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
 
-    What leaves the sums of all lanes as they are (two rows exchanged) changes those of rows, and the other way round.
+    The upper half of each word is added again, times another number. Its bits would else meet the lowest bits of the
+    first one alone: a one that moved to another place would often hash the same, and -x always as x does.
     """
-    words = block[: len(block) // 8 * 8].view(np.uint64)
-    grid = words[: len(words) // LANES * LANES].reshape(-1, LANES)
-    digest = _spread(words[grid.size :])
-    if len(grid):
-        digest = _mix(_mix(digest, _spread(np.add.reduce(grid, axis=0))), _spread(np.add.reduce(grid, axis=1)))
-    return _mix(digest, int.from_bytes(block[words.nbytes :].tobytes(), "little"))
-
-
-def _spread(words: NDArray[np.uint64]) -> int:
-    """Sum of all words, each mixed with its place."""
-    return int(np.add.reduce(_mixed(words + _PLACES[: len(words)])))
+    count = len(block) // 8
+    words = block[: 8 * count].view(np.uint64)
+    total = int(np.einsum("w,w->", words, _WHOLE[:count])) + int(np.einsum("w,w->", words >> _HALF, _UPPER[:count]))
+    if 8 * count < len(block):
+        last = int.from_bytes(block[8 * count :].tobytes(), "little")
+        total += last * int(_WHOLE[count]) + (last >> 32) * int(_UPPER[count])
+    return total & MASK
 
 
 def tensor_hash(bits: Bits) -> int:
@@ -82,7 +78,7 @@ class _Sums:
             if not len(numbers):
                 return
             low, high = float(numbers.min()), float(numbers.max())
-        squares = float(np.dot(numbers, numbers)) if max(-low, high) < 1e15 else math.inf
+        squares = float(np.dot(numbers, numbers))
         if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
             numbers = numbers.astype(np.float64)
             squares = float(np.dot(numbers, numbers))
@@ -113,12 +109,10 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
     """
     sums = _Sums()
     digest = bits.nbytes
-    raw = bits.view(np.uint8)
     length = BLOCK_BYTES // bits.itemsize
     for start in range(0, len(bits), length):
         block = bits[start : start + length]
-        first_byte = start * bits.itemsize
-        digest = _mix(digest, _block_hash(raw[first_byte : first_byte + block.nbytes]))
+        digest = _mix(digest, _block_hash(block.view(np.uint8)))
         with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
             sums.add(decode(block, dtype))
     mean, std = sums.spread()

@@ -46,4 +46,4 @@ def memory_line(subject: str, measured: float, baseline: float) -> Line:
 def peak(*arguments: object) -> float:
     """Megabytes that a `tests.bench.job` says it needed at most."""
     command = [sys.executable, "-m", "tests.bench.job", *map(str, arguments)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1e6
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout) / 1e6

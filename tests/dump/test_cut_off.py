@@ -23,7 +23,8 @@ writer = DumpWriter(path)
 values = np.arange(12, dtype=np.float32)
 for place in range(flushed):
     writer.add(tap(f"model.layers.{place}.self_attn.q_proj:out", values + place, "float32"), values + place)
-writer.flush()
+if flushed:
+    writer.flush()
 for place in range(unflushed):
     writer.add(tap(f"model.layers.{place}.mlp.down_proj:out", values, "float32"), values)
 os.write(ready, b"!")
@@ -63,6 +64,27 @@ for limit in range(0, 7_000_000, 230_000):
 print(*outcomes, sep=chr(10))
 """
 
+WAITING_FOR_ROOM = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from probe.dump import DumpWriter
+from tests.dump.small import everything, tap
+
+values, added, refused = np.zeros(1000, np.float32), 0, 0
+with DumpWriter(Path(sys.argv[1])) as writer:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, resource.RLIM_INFINITY))
+    for place in range(1500):
+        try:
+            writer.add(tap(f"{place}:out", values, "float32"), values)
+            added += 1
+        except OSError:
+            refused += 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert everything(Path(sys.argv[1])) == added
+print(added, refused)
+"""
+
 
 def killed(path, *, flushed, unflushed):
     """Run until all is added, then SIGKILL."""
@@ -100,3 +122,11 @@ def test_out_of_space_anywhere_leaves_what_came_before_and_no_file_that_looks_wh
     assert (kinds[0], counts[0]) == ("refused", -1)
     assert (kinds[-1], counts[-1]) == ("whole", 120)
     assert {count for kind, count in zip(kinds, counts, strict=True) if kind == "whole"} == {120}
+
+
+def test_a_writer_that_was_refused_goes_on_when_there_is_room(tmp_path):
+    ended = in_new_process(WAITING_FOR_ROOM, tmp_path / "x.h5")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    added, refused = map(int, ended.stdout.split())
+    assert added + refused == 1500
+    assert min(added, refused) > 300

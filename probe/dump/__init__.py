@@ -11,8 +11,10 @@
     /weight_sketches       a norm and eight projections of every row and every column of every weight
     /weight_values/<name>  the values of one-dimensional parameters
 
-bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Datasets are contiguous. `complete` is set
-last: a file whose writer died has it false, ends in ".partial", and is readable up to the last second.
+bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous. Tables are in chunks,
+each with a checksum, as all of HDF5's own structures have one (its format 1.8); text is of fixed length, as wide as
+the longest of its column. `complete` is set last: a file whose writer died has it false, ends in ".partial", and is
+readable up to the last second.
 
 Version 1: first release.
 """

@@ -30,14 +30,8 @@ class Room:
         self._unplaced += 2 * len(name.encode(errors="replace")) + 256  # an index is at least half full
         needed = self._end + num_bytes + self._unplaced + AHEAD
         if needed > self._held:
-            try:
-                self._hold(needed + max(3 * AHEAD, needed // 8))
-            except OSError:
-                self._hold(needed)
-
-    def _hold(self, end: int) -> None:
-        allocate(self._descriptor, self._held, end)
-        self._held = end
+            allocate(self._descriptor, self._held, needed + 3 * AHEAD)
+            self._held = needed + 3 * AHEAD
 
     def flush(self) -> None:
         """Have HDF5 write all that it knows."""

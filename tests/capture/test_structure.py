@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.capture.structure import input_tensors, output_tensors, replace_inputs, replace_outputs
@@ -41,6 +41,7 @@ def tensors_of(value):
     return [tensor for _, tensor in output_tensors(value)]
 
 
+@settings(deadline=None)
 @given(output=OUTPUTS)
 def test_no_two_tensors_of_an_output_share_a_port(output):
     ports = [port for port, _ in output_tensors(output)]
@@ -48,6 +49,7 @@ def test_no_two_tensors_of_an_output_share_a_port(output):
     assert all(port == "out" or port.startswith("out.") for port in ports)
 
 
+@settings(deadline=None)
 @given(first=OUTPUTS, second=OUTPUTS, keyword=OUTPUTS)
 def test_no_two_tensors_of_a_call_share_a_port(first, second, keyword):
     ports = [port for port, _ in input_tensors((first, second), {"keyword": keyword})]
@@ -55,6 +57,7 @@ def test_no_two_tensors_of_a_call_share_a_port(first, second, keyword):
     assert all(port == "in" or port.startswith("in.") for port in ports)
 
 
+@settings(deadline=None)
 @given(output=OUTPUTS)
 def test_replacing_visits_the_ports_that_recording_names(output):
     seen = []
@@ -66,6 +69,7 @@ def test_replacing_visits_the_ports_that_recording_names(output):
     assert type(replaced) is type(output)
 
 
+@settings(deadline=None)
 @given(output=OUTPUTS)
 def test_replacing_nothing_returns_the_very_object(output):
     assert replace_outputs(output, lambda port, tensor: tensor) is output

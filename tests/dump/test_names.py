@@ -61,6 +61,7 @@ def test_weights_are_found_under_their_names(path, names):
         assert dump.weight_value("no such weight", "int64") is None
 
 
+@settings(deadline=None)
 @given(name=ANY_TEXT)
 def test_a_link_says_the_name_that_it_was_made_of(name):
     link = link_name(name)
@@ -70,6 +71,7 @@ def test_a_link_says_the_name_that_it_was_made_of(name):
     assert link != b"."
 
 
+@settings(deadline=None)
 @given(names=NAMES)
 def test_no_two_names_make_one_link(names):
     assert len({link_name(name) for name in names}) == len(names)

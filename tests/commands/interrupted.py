@@ -1,4 +1,7 @@
-"""py: targets that wait to be interrupted."""
+"""py: targets that wait to be interrupted.
+
+A shell starts what it runs in the background deaf to ctrl+c, and the tests with it: these listen again.
+"""
 
 import os
 import signal
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 
 def waiting() -> nn.Module:
     """Says through the pipe READY that it is here, and never returns."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.write(int(os.environ["READY"]), b"!")
     while True:
         signal.pause()
@@ -22,6 +26,7 @@ class Interrupted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.linear(x)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
         return x
 

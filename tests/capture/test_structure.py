@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.capture.structure import input_tensors, output_tensors, replace_inputs, replace_outputs
-from tests.capture.models import Answer, Pair, Plain
+from tests.capture.containers import Answer, Pair, Plain
 
 
 def one(number):

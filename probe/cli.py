@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -32,8 +31,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; imports neither torch nor numpy."""
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line. It knows the arguments of the commands named in it: --help alone starts quicker.
+
+    Imports neither torch nor numpy.
+    """
     parser = argparse.ArgumentParser(
         prog="probe",
         description="Record what every layer computed in a reference and in a candidate, and say where they part.",
@@ -51,7 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_arguments(added)
+        if name in words:
+            command.add_arguments(added)
         added.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on stderr")
         added.add_argument("--no-color", action="store_true", help="plain text (NO_COLOR does the same)")
         added.set_defaults(run=command.run)
@@ -60,7 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the only place that knows exit codes."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser(words).parse_args(words)
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
     try:
@@ -82,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.TROUBLE
     except (Exception, SystemExit):  # SystemExit: a model's own code may call sys.exit(0), which is no match either
+        import traceback
+
         traceback.print_exc()
         return ExitCode.TROUBLE
     return ExitCode.DIVERGED if diverged else ExitCode.MATCH

@@ -20,14 +20,15 @@ exit codes: 0 identical or rounding noise, 1 diverged, 2 the two cannot be compa
 """
 
 import argparse
-from pathlib import Path
+
+from probe.commands.arguments import file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("reference_dump", type=Path, metavar="REF", help="dump of the run taken as true")
-    parser.add_argument("candidate_dump", type=Path, metavar="CAND", help="dump of the run under suspicion")
+    parser.add_argument("reference_dump", type=file, metavar="REF", help="dump of the run taken as true")
+    parser.add_argument("candidate_dump", type=file, metavar="CAND", help="dump of the run under suspicion")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON, schema 1")
-    parser.add_argument("--map", type=Path, metavar="FILE.toml", help="a mapping table")
+    parser.add_argument("--map", type=file, metavar="FILE.toml", help="a mapping table")
     parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
     parser.add_argument("--reference", metavar="TARGET", help="load the reference from here")
     parser.add_argument(

@@ -12,36 +12,38 @@ examples:
 """
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.commands.arguments import file
 from probe.errors import ProbeError
 from probe.render.progress import Progress, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from probe.targets import Target
 
 
-FOLDER = Path("dumps")
+FOLDER = "dumps"
 """Where dumps go that are given no name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="what to run")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the dump (default: dumps/<target>.h5)")
+    parser.add_argument("-o", "--output", type=file, metavar="FILE", help="the dump (default: dumps/<target>.h5)")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     feed = parser.add_argument_group("what the model is fed (one of these)")
     one = feed.add_mutually_exclusive_group()
     one.add_argument(
-        "--inputs", type=Path, metavar="REF.h5", help="what another run was fed: the usual way for a candidate"
+        "--inputs", type=file, metavar="REF.h5", help="what another run was fed: the usual way for a candidate"
     )
     one.add_argument(
         "--prompt", action="append", metavar="TEXT", help="tokenized by the model's own tokenizer; repeat for a batch"
     )
     one.add_argument("--tokens", metavar="1,2,3", help="token ids; ';' separates sentences")
-    one.add_argument("--tokens-file", type=Path, metavar="FILE", help="token ids, a sentence a line, or JSON")
+    one.add_argument("--tokens-file", type=file, metavar="FILE", help="token ids, a sentence a line, or JSON")
     one.add_argument("--random-tokens", type=int, metavar="N", help="N random ids of the vocabulary")
     feed.add_argument("--seed", type=int, default=None, metavar="S", help="for --random-tokens (default 0)")
     how = parser.add_argument_group("how it is run")
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> bool:
     if args.seed is not None and args.random_tokens is None:
         raise ProbeError("--seed has no effect without --random-tokens", hint="--random-tokens 64 --seed 1")
     target = parse(args.target, read_arguments(args.arg))
-    output = args.output or FOLDER / f"{_file_name(target)}.h5"
+    output = args.output or file(FOLDER) / f"{_file_name(target)}.h5"
     _check_output(output, force=args.force)
     with Progress(quiet=args.quiet) as progress:
         progress("loading the model", 0, 0)
@@ -83,14 +85,14 @@ def run(args: argparse.Namespace) -> bool:
     return False
 
 
-def _check_output(output: Path, *, force: bool) -> None:
+def _check_output(output: "Path", *, force: bool) -> None:
     """Before a model is loaded, which may take minutes."""
     if output.is_dir():
         raise ProbeError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'ref.h5'}")
     if output.exists() and not force:
         raise ProbeError(f"{output} exists already", hint="give another name with -o, or --force to replace it")
-    if output.parent == FOLDER:
-        FOLDER.mkdir(exist_ok=True)
+    if str(output.parent) == FOLDER:
+        output.parent.mkdir(exist_ok=True)
     elif not output.parent.is_dir():
         raise ProbeError(f"there is no folder {output.parent}", hint=f"mkdir -p {output.parent}")
 
@@ -98,7 +100,7 @@ def _check_output(output: Path, *, force: bool) -> None:
 def _record(
     model: "nn.Module",
     inputs: dict[str, Any],
-    output: Path,
+    output: "Path",
     target: "Target",
     args: argparse.Namespace,
     progress: Progress,
@@ -143,6 +145,6 @@ def _record(
 def _file_name(target: "Target") -> str:
     """`hf:models/tiny-llama` -> tiny-llama; `py:port.py:build` -> port-build."""
     if target.kind == "hf":
-        return Path(target.place).name or "model"
+        return file(target.place).name or "model"
     where, _, function = target.place.rpartition(":")
-    return f"{Path(where).stem if where.endswith('.py') else where.rpartition('.')[2]}-{function}"
+    return f"{file(where).stem if where.endswith('.py') else where.rpartition('.')[2]}-{function}"

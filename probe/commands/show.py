@@ -7,11 +7,12 @@ examples:
 """
 
 import argparse
-from pathlib import Path
+
+from probe.commands.arguments import file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dump", type=Path, metavar="FILE", help="a dump")
+    parser.add_argument("dump", type=file, metavar="FILE", help="a dump")
     parser.add_argument("tap", nargs="?", metavar="TAP", help="a tap's name, as the list shows it")
     parser.add_argument("--step", type=int, metavar="K", help="TAP in the model's K-th call (default 0)")
     parser.add_argument("--json", action="store_true", help="the same as JSON")

@@ -5,7 +5,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from probe.dump.room import AHEAD, allocate
 from probe.errors import ProbeError
 
 
@@ -25,12 +24,6 @@ def claimed(path: Path, *, force: bool) -> tuple[Path, int]:
         raise ProbeError(f"another run is writing {path}", hint="give another name, or wait for it to end") from None
     except (OSError, ValueError) as error:
         raise cannot_write(path, error, hint="does the folder exist, and may you write there?") from None
-    try:
-        allocate(descriptor, 0, 8 * AHEAD)
-    except OSError as error:
-        partial.unlink()
-        os.close(descriptor)
-        raise cannot_write(path, error) from None
     return partial, descriptor
 
 
@@ -47,9 +40,11 @@ def _locked(partial: Path) -> int:
         except BlockingIOError:
             raise
         except OSError:  # a file system without locks
-            return descriptor
+            pass
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), partial.stat()):
+                if os.fstat(descriptor).st_size:
+                    os.ftruncate(descriptor, 0)
                 return descriptor
         raise BlockingIOError  # its last owner has just given it its final name
     except OSError:

@@ -1,5 +1,7 @@
 """A table that rows are appended to while a run goes on, and the HDF5 file that survives a killed run."""
 
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +15,29 @@ from probe.dump.table import Columns, Row, row_type
 CHUNK_BYTES = 1 << 14
 
 
-def new_file(path: Path) -> h5py.File:
+def new_file(path: Path, descriptor: int) -> h5py.File:
     """An empty file that can be read up to the last flush, wherever its writer is killed.
 
     HDF5 would write a part of its bookkeeping between two flushes, and so leave nothing readable: it may not. Format
     1.8 has checksums over that bookkeeping, and no mark of an open writer that would keep readers out.
+
+    `descriptor` is of `path`, which is there already, with nothing in it. HDF5 is not asked to empty it: where a file was emptied, ext4 waits on
+    closing until all of the new content is on its way to the disk.
     """
-    file = h5py.File(path, "w", libver=("v108", "v108"), locking=False)
+    os.pwrite(descriptor, _empty_image(), 0)
+    file = h5py.File(path, "r+", libver=("v108", "v108"), locking=False)
     cache = file.id.get_mdc_config()
     cache.evictions_enabled = False
     cache.incr_mode = cache.decr_mode = cache.flash_incr_mode = 0
     file.id.set_mdc_config(cache)
     return file
+
+
+def _empty_image() -> bytes:
+    """The bytes of an HDF5 file with an empty root."""
+    image = io.BytesIO()
+    h5py.File(image, "w", libver=("v108", "v108")).close()
+    return image.getvalue()
 
 
 class GrowingTable:

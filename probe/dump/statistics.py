@@ -20,40 +20,54 @@ def _multipliers(count: int) -> NDArray[np.uint64]:
     return (state ^ (state >> np.uint64(31))) | np.uint64(1)
 
 
-_NUM_WORDS = BLOCK_BYTES // 8
-_WHOLE, _UPPER = _multipliers(2 * _NUM_WORDS).reshape(2, _NUM_WORDS)
-_HALF = np.uint64(32)
-_ONES = np.ones(BLOCK_BYTES // 2, np.float32)
-"""For sums by BLAS; fp8 has more elements a block, and takes the slower way."""
+_MULTIPLIERS = _multipliers(BLOCK_BYTES // 8)
+_FOLD = np.uint64(33)
+ROW = 4096
+"""Numbers a dot product: so few that OpenBLAS takes no second thread, whose busy waiting would slow the model down."""
+_ONES = np.ones(ROW, np.float32)
 
 
-def _block_hash(block: NDArray[np.uint8]) -> int:
+def _block_hash(block: NDArray[np.uint8], scratch: NDArray[np.uint64]) -> int:
     """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
 
-    The upper half of each word is added again, times another number. Its bits would else meet the lowest bits of the
-    first one alone: a one that moved to another place would often hash the same, and -x always as x does.
+    The upper half of each word is laid over the lower one first. Its bits would else meet the lowest bits of the
+    number alone: a one that moved to another place would often hash the same, and -x always as x does.
     """
     count = len(block) // 8
-    words = block[: 8 * count].view(np.uint64)
-    total = int(np.einsum("w,w->", words, _WHOLE[:count])) + int(np.einsum("w,w->", words >> _HALF, _UPPER[:count]))
+    words, folded = block[: 8 * count].view(np.uint64), scratch[:count]
+    np.right_shift(words, _FOLD, out=folded)
+    np.bitwise_xor(words, folded, out=folded)
+    total = int(np.einsum("w,w->", folded, _MULTIPLIERS[:count]))
     if 8 * count < len(block):
         last = int.from_bytes(block[8 * count :].tobytes(), "little")
-        total += last * int(_WHOLE[count]) + (last >> 32) * int(_UPPER[count])
+        total += (last ^ (last >> 33)) * int(_MULTIPLIERS[count])
     return total & MASK
+
+
+def _scratch(num_bytes: int) -> NDArray[np.uint64]:
+    return np.empty(min(num_bytes, BLOCK_BYTES) // 8, np.uint64)
 
 
 def tensor_hash(bits: Bits) -> int:
     """64-bit hash of a contiguous tensor's bytes. Not cryptographic: it guards against chance, not against malice."""
     raw = bits.reshape(-1).view(np.uint8)
-    digest = len(raw)
+    digest, scratch = len(raw), _scratch(len(raw))
     for start in range(0, len(raw), BLOCK_BYTES):
-        digest = _mix(digest, _block_hash(raw[start : start + BLOCK_BYTES]))
+        digest = _mix(digest, _block_hash(raw[start : start + BLOCK_BYTES], scratch))
     return digest
 
 
 def _mix(digest: int, block_hash: int) -> int:
     digest = (digest * 0x9E3779B97F4A7C15 + block_hash) & MASK
     return digest ^ (digest >> 29)
+
+
+def _dot(left: Bits, right: Bits) -> float:
+    """Sum of products, row by row; `right` is as long as `left`, or one row that every row of `left` meets."""
+    rest = len(left) % ROW
+    whole = len(left) - rest
+    products = np.matmul(left[:whole].reshape(-1, 1, ROW), right[:whole].reshape(-1, ROW, 1))
+    return float(products.sum(dtype=np.float64)) + float(np.dot(left[whole:], right[len(right) - rest :]))
 
 
 class _Sums:
@@ -78,13 +92,12 @@ class _Sums:
             if not len(numbers):
                 return
             low, high = float(numbers.min()), float(numbers.max())
-        squares = float(np.dot(numbers, numbers))
+        squares = _dot(numbers, numbers)
         if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
             numbers = numbers.astype(np.float64)
-            squares = float(np.dot(numbers, numbers))
+            squares = _dot(numbers, numbers)
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-        is_small = numbers.dtype == np.float32 and len(numbers) <= len(_ONES)
-        self.total += float(np.dot(numbers, _ONES[: len(numbers)]) if is_small else numbers.sum())  # BLAS is faster
+        self.total += _dot(numbers, _ONES) if numbers.dtype == np.float32 else float(numbers.sum())  # BLAS is faster
         self.squares += squares
         self.num_finite += len(numbers)
 
@@ -108,11 +121,11 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
     or zero. An empty tensor has NaN everywhere and an l2 of zero.
     """
     sums = _Sums()
-    digest = bits.nbytes
+    digest, scratch = bits.nbytes, _scratch(bits.nbytes)
     length = BLOCK_BYTES // bits.itemsize
     for start in range(0, len(bits), length):
         block = bits[start : start + length]
-        digest = _mix(digest, _block_hash(block.view(np.uint8)))
+        digest = _mix(digest, _block_hash(block.view(np.uint8), scratch))
         with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
             sums.add(decode(block, dtype))
     mean, std = sums.spread()

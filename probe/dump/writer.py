@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +28,6 @@ FORMAT = "probe-dump"
 VERSION = 1
 FLUSH_SECONDS = 1.0
 """Without a flush now and then, HDF5 cannot open the file of a writer that was killed."""
-WORTH_A_THREAD = 1 << 18
-"""Bytes from which writing beside computing the statistics beats the price of handing it over."""
 LARGEST_WRITE = 1 << 30
 """Linux writes at most 2 GiB a call."""
 
@@ -47,14 +44,19 @@ class DumpWriter:
         self.path = path
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
-        self._file = new_file(self.partial)
+        try:
+            self._file = new_file(self.partial, self._descriptor)
+        except OSError as error:
+            self.partial.unlink()
+            self._release()
+            raise cannot_write(path, error) from None
         self._room = Room(self._file, self._descriptor)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-writer")
         self._steps: dict[int, h5py.Group] = {}
         self._rows: list[Row] = []
         self.num_taps = 0
         self.num_bytes = 0
         try:
+            self._room.take(0)
             self._set_text("format", FORMAT)
             self._file.attrs.update(version=VERSION, complete=False)
             self._taps = GrowingTable(self._file, self._room, "taps", TAPS)
@@ -127,14 +129,8 @@ class DumpWriter:
         flat = bits.reshape(-1)
         try:
             offset = created.get_offset() if flat.nbytes else 0
-            if flat.nbytes < WORTH_A_THREAD:
-                self._put(flat, offset)
-                return statistics(flat, dtype)
-            writing = self._thread.submit(self._put, flat, offset)
-            try:
-                return statistics(flat, dtype)
-            finally:
-                writing.result()
+            self._put(flat, offset)
+            return statistics(flat, dtype)
         except OSError:
             group.id.unlink(link)
             raise
@@ -195,7 +191,6 @@ class DumpWriter:
 
     def _release(self) -> None:
         """Let others have the temporary name. A second time it does nothing."""
-        self._thread.shutdown()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,11 +1,12 @@
 """What is under way, on stderr, once it takes more than a second; and notes, there too."""
 
 import sys
-from threading import Timer
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from probe.render.printable import printable
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 PATIENCE = 1.0
 """Seconds that pass before a progress line appears."""
@@ -21,6 +22,8 @@ class Progress:
     """Call it with what is being done, how much is done, of how much (0: unknown)."""
 
     def __init__(self, *, quiet: bool = False) -> None:
+        from threading import Timer  # not before a command begins its work
+
         self._shown: Any = None
         self._task: Any = None
         self._what = ""
@@ -52,7 +55,7 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         self._timer.cancel()
         if self._timer.is_alive():

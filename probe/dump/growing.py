@@ -21,8 +21,8 @@ def new_file(path: Path, descriptor: int) -> h5py.File:
     HDF5 would write a part of its bookkeeping between two flushes, and so leave nothing readable: it may not. Format
     1.8 has checksums over that bookkeeping, and no mark of an open writer that would keep readers out.
 
-    `descriptor` is of `path`, which is there already, with nothing in it. HDF5 is not asked to empty it: where a file was emptied, ext4 waits on
-    closing until all of the new content is on its way to the disk.
+    `descriptor` is of `path`, which is there already, with nothing in it. HDF5 is not asked to empty it: ext4 keeps
+    who closes a file that was emptied waiting until all of its new content is on the way to the disk.
     """
     os.pwrite(descriptor, _empty_image(), 0)
     file = h5py.File(path, "r+", libver=("v108", "v108"), locking=False)

@@ -32,6 +32,7 @@ class Dump:
         self.path = Path(path)
         self._descriptor = _opened(self.path)
         self._release = finalize(self, os.close, self._descriptor)
+        self._places: dict[tuple[int, str], int] = {}
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
@@ -125,7 +126,10 @@ class Dump:
     def bits(self, tap: Tap) -> Bits:
         """A tap's values as stored, in its shape: bfloat16 as uint16, fp8 as uint8."""
         with self._reading(f"the tap {tap.name!r}"):
-            return self._bits(self._values_of(tap), tap.dtype, tap.shape)
+            place = self._place(tap)
+            bits = np.empty(tap.shape, storage(tap.dtype))
+            plain.read_at(self._descriptor, place, bits)
+        return bits
 
     def blocks(self, tap: Tap, length: int) -> Iterator[Bits]:
         """A tap's values as numbers, flat, `length` elements at a time: memory stays flat whatever the tap's size.
@@ -134,7 +138,7 @@ class Dump:
         """
         kind = storage(tap.dtype)
         with self._reading(f"the tap {tap.name!r}"):
-            offset = plain.place(self._values_of(tap), tap.dtype, tap.shape)
+            offset = self._place(tap)
             buffer = np.empty(min(length, tap.num_elements), kind)
         for start in range(0, tap.num_elements, length):
             part = buffer[: min(length, tap.num_elements - start)]
@@ -164,8 +168,13 @@ class Dump:
             values = None if folder is None else plain.dataset(folder, link_name(name))
             return None if values is None else decode(self._bits(values, dtype, values.shape), dtype)
 
-    def _values_of(self, tap: Tap) -> h5py.Dataset:
-        return _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
+    def _place(self, tap: Tap) -> int:
+        """Where the tap's bytes begin in the file."""
+        place = self._places.get((tap.step, tap.name))
+        if place is None:
+            values = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
+            place = self._places[tap.step, tap.name] = plain.place(values, tap.dtype, tap.shape)
+        return place
 
     def _bits(self, dataset: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> Bits:
         offset = plain.place(dataset, dtype, shape)

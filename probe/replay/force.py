@@ -90,12 +90,10 @@ class Replay:
             if name in self._free:
                 set_origin(tensor, here)
                 return tensor
-            forced = (
-                torch.from_numpy(np.ascontiguousarray(values)).to(tensor.device, tensor.dtype).reshape(tensor.shape)
-            )
+            forced = torch.from_numpy(np.ascontiguousarray(values)).reshape(tensor.shape)
             if kept is not None:
                 mask = torch.from_numpy(kept).to(tensor.device).reshape(*kept.shape, *[1] * (tensor.dim() - 2))
-                forced = torch.where(mask, forced, tensor)
+                forced = torch.where(mask, forced.to(tensor.device, tensor.dtype), tensor)
             put = self._put(tensor, forced)
             set_origin(put, here)
             setattr(put, _FORCED, key)

@@ -57,14 +57,16 @@ class FollowingOrigins(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        if name == "__set__":
-            return result
+        if name != "__set__":
+            with torch._C.DisableTorchFunction():  # else a mode of another precision answers each question
+                self._follow(name, (args, kwargs), args[:1] if name == "__setitem__" else result)
+        return result
+
+    def _follow(self, name: str, arguments: Any, result: Any) -> None:
         made = list(_tensors(result))
-        if name == "__setitem__":
-            made = list(_tensors(args[:1]))
         if not made:
-            return result
-        given = list(_tensors((args, kwargs)))
+            return
+        given = list(_tensors(arguments))
         origins = [origin_of(tensor) for tensor in given]
         taps = frozenset().union(*(origin.taps for origin in origins))
         modules = frozenset().union(*(origin.modules for origin in origins))
@@ -76,7 +78,6 @@ class FollowingOrigins(TorchFunctionMode):
             untouched = any(tensor is other for other in given) and not name.endswith("_")
             if not untouched and not isinstance(tensor, nn.Parameter):
                 set_origin(tensor, Origin(taps, modules, from_floats, terms))
-        return result
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

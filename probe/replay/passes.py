@@ -46,8 +46,10 @@ def replay(
         free: frozenset[str] = frozenset()
         for _ in range(MOST_ROUNDS):
             found = passes.local_errors(free)
-            suspects = frozenset(e.pair.reference.name for e in found if e.pair.firm and suspicious(e)) - free
-            elsewhere = passes.without_effect(found, suspects, free, suspicious) if suspects else frozenset()
+            wrong = [error for error in found if error.pair.firm and suspicious(error)]
+            suspects = frozenset(error.pair.reference.name for error in wrong) - free
+            followed = any(error.taps & suspects - {error.pair.reference.name} for error in wrong)
+            elsewhere = passes.without_effect(found, suspects, free, suspicious) if followed else frozenset()
             if not elsewhere:
                 break
             free |= elsewhere
@@ -113,13 +115,12 @@ class Passes:
 
         def watch(meeting: Meeting) -> None:
             name = meeting.pair.reference.name
-            if meeting.candidate is None or not meeting.pair.firm:
+            causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
+            if meeting.candidate is None or not meeting.pair.firm or not causes:
                 return
             now = measure(meeting, self._low)
             floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
-            disagrees = suspicious(replace(now, floor=floor))
-            causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
-            if disagrees:
+            if suspicious(replace(now, floor=floor)):
                 moved.update(causes)
             elif suspicious(first[name]):
                 settled.update(causes)

@@ -5,7 +5,7 @@ sums in that type, and sums over blocks in float64: figures are good to about si
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,15 +170,16 @@ class LogitAgreement:
     """Share of the reference's ten most likely tokens that are among the candidate's ten."""
 
 
-def compare_logits(reference_TV: Numbers, candidate_TV: Numbers) -> LogitAgreement:
-    """Of logits [T, V]; T tokens, V words of the vocabulary.
+def compare_logits(tokens: Iterable[tuple[Numbers, Numbers]]) -> LogitAgreement:
+    """Of both sides' logits [V] of each token; V words of the vocabulary.
 
     A row that both sides have equal, NaN included, agrees; any other row with a NaN or an infinity matches nothing, and
     makes `kl` NaN.
     """
     kl, matches, overlaps = [], [], []
-    top = min(10, reference_TV.shape[-1])
-    for r, c in _rows(reference_TV, candidate_TV):
+    for narrow in tokens:
+        r, c = (x.astype(np.float64) for x in narrow)
+        top = min(10, len(r))
         if np.array_equal(r, c, equal_nan=True):
             kl.append(0.0)
             matches.append(1.0)
@@ -197,11 +198,6 @@ def compare_logits(reference_TV: Numbers, candidate_TV: Numbers) -> LogitAgreeme
     if not kl:
         return LogitAgreement(math.nan, math.nan, math.nan)
     return LogitAgreement(max(float(np.mean(kl)), 0.0), float(np.mean(matches)), float(np.mean(overlaps)))
-
-
-def _rows(reference: Numbers, candidate: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
-    for r, c in zip(reference, candidate, strict=True):
-        yield r.astype(np.float64), c.astype(np.float64)
 
 
 def _log_softmax(row: Numbers) -> Numbers:

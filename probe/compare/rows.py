@@ -1,6 +1,6 @@
 """The two files side by side: metrics of every pair of taps, and of the model's output, end to end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +114,7 @@ def _output(pair: Pair, sums: Sums, ours: Dump, theirs: Dump, kept: Kept) -> Out
     shape = pair.reference.shape
     if "logits" not in pair.reference.port and (not shape or shape[-1] not in _vocabularies(ours)):
         return plain
-    r, c = (side.reshape(-1, shape[-1]) for side in _both(pair, ours, theirs, kept))
-    agreement = compare_logits(r, c)
+    agreement = compare_logits(_logits(pair, ours, theirs, kept))
     return OutputComparison(
         plain.tap,
         plain.max_abs,
@@ -125,6 +124,16 @@ def _output(pair: Pair, sums: Sums, ours: Dump, theirs: Dump, kept: Kept) -> Out
         agreement.argmax_match,
         agreement.top10_overlap,
     )
+
+
+def _logits(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Iterator[tuple[Numbers, Numbers]]:
+    """Both sides' logits of one token after the other."""
+    num_words = pair.reference.shape[-1]
+    if pair.is_plain:
+        sides = (ours.blocks(pair.reference, num_words), theirs.blocks(pair.sources[0].tap, num_words))
+        return zip(*sides, strict=True)
+    r, c = (side.reshape(-1, num_words) for side in _both(pair, ours, theirs, kept))
+    return zip(r, c, strict=True)
 
 
 def _vocabularies(dump: Dump) -> set[int]:

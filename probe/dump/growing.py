@@ -24,7 +24,7 @@ def new_file(path: Path, descriptor: int) -> h5py.File:
     `descriptor` is of `path`, which is there already, with nothing in it. HDF5 is not asked to empty it: ext4 keeps
     who closes a file that was emptied waiting until all of its new content is on the way to the disk.
     """
-    os.pwrite(descriptor, _empty_image(), 0)
+    os.write(descriptor, _empty_image())
     file = h5py.File(path, "r+", libver=("v108", "v108"), locking=False)
     cache = file.id.get_mdc_config()
     cache.evictions_enabled = False

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,7 @@ class DumpWriter:
         self.path = path
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-hdf5")
         try:
             self._file = new_file(self.partial, self._descriptor)
         except OSError as error:
@@ -53,6 +55,8 @@ class DumpWriter:
         self._room = Room(self._file, self._descriptor)
         self._steps: dict[int, h5py.Group] = {}
         self._rows: list[Row] = []
+        self._links: list[tuple[Tap, Tap]] = []
+        """Taps to be, and those whose tensors they are."""
         self.num_taps = 0
         self.num_bytes = 0
         try:
@@ -71,7 +75,6 @@ class DumpWriter:
             self._set_text(name, json.dumps(value, default=str))
 
     def add_input(self, step: int, name: str, bits: Bits, dtype: str) -> None:
-        self._room.take(bits.nbytes, name=name)
         folder = self._file.get(f"inputs/{step}")
         if folder is None:
             folder = self._file.create_group(f"inputs/{step}", track_order=True)
@@ -80,7 +83,6 @@ class DumpWriter:
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
         flat = np.ascontiguousarray(bits).reshape(-1)
-        self._room.take(flat.nbytes, name=tap.name)
         measured = replace(tap, statistics=self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
         self._append(measured)
         self.num_bytes += flat.nbytes
@@ -88,9 +90,7 @@ class DumpWriter:
 
     def link(self, tap: Tap, stored: Tap) -> None:
         """Record `tap`, whose tensor is the one already recorded as `stored`."""
-        self._room.take(0, name=tap.name)
-        source = self._step(stored.step)
-        self._step(tap.step).id.links.create_hard(link_name(tap.name), source.id, link_name(stored.name))
+        self._links.append((tap, stored))
         self._append(replace(tap, statistics=stored.statistics))
 
     def add_weights(self, weights: list[Weight], sketches: Sketches, values: Mapping[str, tuple[Bits, str]]) -> None:
@@ -104,7 +104,6 @@ class DumpWriter:
         }
         for folder, arrays in ((group, tables), (stored, values)):
             for name, (bits, dtype) in arrays.items():
-                self._room.take(bits.nbytes, name=name)
                 self._write(folder, name, np.ascontiguousarray(bits), dtype, bits.shape)
 
     def _set_text(self, name: str, text: str) -> None:
@@ -118,19 +117,30 @@ class DumpWriter:
         return self._steps[step]
 
     def _write(self, group: h5py.Group, name: str, bits: Bits, dtype: str, shape: tuple[int, ...]) -> Statistics:
-        """Bits go to the place that HDF5 gave the dataset by a plain write, which needs no interpreter."""
-        link = link_name(name)
+        """Bits go to the place that HDF5 gave the dataset by a plain write, which needs no interpreter.
+
+        That is done in a thread of its own: beside the statistics, and in that thread's part of the heap. What HDF5
+        keeps of each dataset would else lie between the model's tensors, and grow the heap by more than their size.
+        """
+        flat = bits.reshape(-1)
+        storing = self._thread.submit(self._store, group, name, dtype, shape, flat)
+        try:
+            return statistics(flat, dtype)
+        finally:
+            storing.result()
+
+    def _store(self, group: h5py.Group, name: str, dtype: str, shape: tuple[int, ...], flat: Bits) -> None:
+        self._room.take(flat.nbytes, name=name)
         plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plan.set_layout(h5py.h5d.CONTIGUOUS)
         plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+        link = link_name(name)
         created = h5py.h5d.create(group.id, link, file_type(dtype), space, dcpl=plan)
-        flat = bits.reshape(-1)
         try:
-            offset = created.get_offset() if flat.nbytes else 0
-            self._put(flat, offset)
-            return statistics(flat, dtype)
+            if flat.nbytes:
+                self._put(flat, created.get_offset())
         except OSError:
             group.id.unlink(link)
             raise
@@ -149,6 +159,11 @@ class DumpWriter:
 
     def flush(self) -> None:
         """Bring the table and HDF5's own bookkeeping to the file, so that a kill from here on loses nothing before."""
+        for tap, stored in self._links:
+            self._room.take(0, name=tap.name)
+            source = self._step(stored.step)
+            self._step(tap.step).id.links.create_hard(link_name(tap.name), source.id, link_name(stored.name))
+        self._links.clear()
         if self._rows:
             self._taps.append(self._rows)
             self._rows.clear()
@@ -191,6 +206,7 @@ class DumpWriter:
 
     def _release(self) -> None:
         """Let others have the temporary name. A second time it does nothing."""
+        self._thread.shutdown()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

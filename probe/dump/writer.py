@@ -159,6 +159,10 @@ class DumpWriter:
 
     def flush(self) -> None:
         """Bring the table and HDF5's own bookkeeping to the file, so that a kill from here on loses nothing before."""
+        self._thread.submit(self._flush).result()
+        self._last_flush = time.monotonic()
+
+    def _flush(self) -> None:
         for tap, stored in self._links:
             self._room.take(0, name=tap.name)
             source = self._step(stored.step)
@@ -168,7 +172,6 @@ class DumpWriter:
             self._taps.append(self._rows)
             self._rows.clear()
         self._room.flush()
-        self._last_flush = time.monotonic()
 
     def finish(self) -> None:
         """Mark the dump as complete and give it its name. ProbeError, and no file, where that cannot be done."""

@@ -40,7 +40,7 @@ class InFloat64(TorchFunctionMode):
         return result if in_place else _map(result, _widened)
 
 
-AT_ONCE = 1 << 22
+AT_ONCE = 1 << 20
 """Weights that are widened together: 32 MiB of float64, so that no large matrix is ever there twice."""
 
 

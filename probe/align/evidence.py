@@ -1,77 +1,83 @@
 """What weights say of where a reference module went in the candidate."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 
-import numpy as np
-
+from probe.align.cover import by_inputs, by_outputs
+from probe.align.model import ModuleTable
+from probe.align.orientation import input_view, output_view
+from probe.align.part import Option, Part
 from probe.align.rows import RowIndex, Segment
 from probe.align.vectors import equal_vectors
-from probe.dump import Dump, Weight
+from probe.dump import Axis, Dump, View, Weight
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A candidate module, and which channels of its output are meant."""
-
-    module: str
-    columns: tuple[tuple[int, int], ...] | None = None
-    """None: all."""
-
-    def __str__(self) -> str:
-        ranges = ",".join(f"{start}:{stop}" for start, stop in (self.columns or ())[:3])
-        return f"{self.module}[{ranges}]" if self.columns else self.module
-
-
-Option = tuple[Part, ...]
-"""Candidate modules that together, side by side, are one reference module; nearly always one."""
 Options = dict[str, list[Option]]
 
 
-def weight_options(reference: Dump, candidate: Dump) -> Options:
+class WeightEvidence:
     """Per reference module, every place where its weights were found. No names are looked at."""
-    aliases: dict[str, list[str]] = defaultdict(list)
-    for weight in candidate.weights:
-        aliases[weight.tied_to or weight.name].append(weight.module)
-    index = RowIndex(candidate)
-    options: Options = defaultdict(list)
-    has_matrix = set()
-    for weight in reference.weights:
-        if len(weight.shape) < 2:
-            continue
-        has_matrix.add(weight.module)
-        place = slice(weight.first_row, weight.first_row + weight.num_rows)
-        directions = reference.sketches.directions[place].astype(np.float32)
-        segments = index.find(directions, reference.sketches.norms[place])
-        for option in _covers(segments, weight):
-            for part in option[:1] if len(option) == 1 else ():
-                options[weight.module] += [(Part(alias, part.columns),) for alias in aliases[part.module]]
-            if len(option) > 1:
-                options[weight.module].append(tuple(Part(aliases[p.module][0], p.columns) for p in option))
-    modules = {weight.name: weight.module for weight in (*reference.weights, *candidate.weights)}
-    for name, equal in equal_vectors(reference, candidate).items():
-        module = name.rpartition(".")[0]
-        if module not in has_matrix:
-            options[module] += [(Part(modules[other]),) for other, _ in equal]
-    return options
 
+    def __init__(self, reference: Dump, candidate: Dump, ours: ModuleTable, theirs: ModuleTable) -> None:
+        self._reference, self._candidate = reference, candidate
+        self._ours, self._theirs = ours, theirs
+        self._aliases: dict[str, list[str]] = defaultdict(list)
+        for weight in candidate.weights:
+            self._aliases[weight.tied_to or weight.name].append(weight.module)
+        self.options: Options = defaultdict(list)
+        """Modules that compute the same: of modules with one matrix, or none and a vector."""
+        self.homes: dict[str, set[str]] = defaultdict(set)
+        """Modules that hold any of a reference module's matrices."""
+        for weight in reference.weights:
+            if len(weight.shape) > 1:
+                self._add_matrix(weight)
+        self._add_vectors()
 
-def _covers(segments: list[Segment], weight: Weight) -> list[Option]:
-    """Ways to have all rows of `weight`; a Part's module is the candidate weight's full name here.
+    def _add_matrix(self, weight: Weight) -> None:
+        view = output_view(weight, self._ours.taps.get(weight.module, []))
+        options = by_outputs(self._find(view), view, is_embedding=self._ours.input_kind(weight.module) == "int")
+        if not options:
+            view = input_view(weight, view)
+            options = by_inputs(self._find(view), view)
+        found = [option for stored in options for option in self._that_ran(stored)]
+        for option in found:
+            self.homes[weight.module].update(part.module for part in option)
+        if self._ours.num_matrices(weight.module) == 1:
+            alone = (o for o in found if all(self._theirs.num_matrices(part.module) == 1 for part in o))
+            self.options[weight.module] += alone
 
-    Rows of an embedding are words, not channels: an embedding is matched whole.
-    """
-    whole = [segment for segment in segments if segment.first == 0 and segment.last >= 0.9 * weight.num_rows]
-    if whole:
-        return [(Part(segment.weight.name, _columns(segment)),) for segment in whole]
-    chain, at = [], 0
-    for segment in sorted(segments, key=lambda s: (s.first, -s.last)):
-        if segment.first == at:
-            chain.append(Part(segment.weight.name, _columns(segment)))
-            at = segment.last
-    return [tuple(chain)] if at == weight.num_rows and chain else []
+    def _find(self, view: View) -> list[Segment]:
+        sketches = self._reference.sketches
+        place = slice(view.first, view.first + view.count)
+        asked = sketches.directions[place], sketches.norms[place]
+        return self._rows.find(*asked) or self._columns.find(*asked)
 
+    @cached_property
+    def _rows(self) -> RowIndex:
+        return RowIndex(self._candidate, {Axis.ROWS, Axis.INNER_ROWS})
 
-def _columns(segment: Segment) -> tuple[tuple[int, int], ...] | None:
-    rows = segment.weight.num_rows
-    return None if segment.rows == ((0, rows),) else segment.rows
+    @cached_property
+    def _columns(self) -> RowIndex:
+        """Of weights that are stored the other way round; most models have none."""
+        return RowIndex(self._candidate, {Axis.COLUMNS, Axis.INNER_COLUMNS})
+
+    def _that_ran(self, option: Option) -> list[Option]:
+        """Modules in place of weights' names; of one weight that several modules share, each of them."""
+        homes = [[home for home in self._aliases[part.module] if home in self._theirs.taps] for part in option]
+        if len(option) == 1:
+            return [(replace(option[0], module=home),) for home in homes[0]]
+        return (
+            [tuple(replace(part, module=home[0]) for part, home in zip(option, homes, strict=True))]
+            if all(homes)
+            else []
+        )
+
+    def _add_vectors(self) -> None:
+        modules = {weight.name: weight.module for weight in self._candidate.weights}
+        for name, equal in equal_vectors(self._reference, self._candidate).items():
+            module = name.rpartition(".")[0]
+            if self._ours.num_matrices(module):
+                continue
+            for other, _ in equal:
+                if not self._theirs.num_matrices(modules[other]):
+                    self.options[module].append((Part(modules[other]),))

@@ -32,6 +32,11 @@ class Layout:
     """einops, candidate -> reference: "b t h d -> b h t d"; None where shapes are equal."""
     unpadded: bool = False
     """The candidate's rows are the reference's tokens whose attention mask is 1."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """Axes of `pattern` whose sizes the reference's shape does not tell, as a table gives them: (("h", 32),)."""
+    scale: float = 1.0
+    """Candidate values are multiplied by it, and then `offset` is added."""
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,14 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A reference tap that a table says is not to be compared."""
+
+    tap: Tap
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     """All pairs of two dumps, in the reference's order of execution, and what has no partner on either side."""
 
@@ -69,6 +82,8 @@ class Mapping:
     candidate_only: tuple[Tap, ...]
     remarks: tuple[str, ...] = field(default=())
     """What alignment itself found odd: weights that say another thing than names or the other layers do."""
+    skipped: tuple[Skipped, ...] = field(default=())
+    """In no other list."""
 
 
 def _source_name(source: Source) -> str:
@@ -91,6 +106,7 @@ def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | No
             values = np.concatenate([values[..., start:stop] for start, stop in source.columns], axis=-1)
         parts.append(values)
     values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    values = _with_constants(values, pair.layout)
     shape = pair.reference.shape
     try:
         if pair.layout.unpadded:
@@ -100,7 +116,7 @@ def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | No
             padded[kept_tokens] = rows
             return padded.reshape(shape)
         if pair.layout.pattern is not None:
-            values = einops.rearrange(values, pair.layout.pattern, **_sizes(pair.layout.pattern, shape))
+            values = einops.rearrange(values, pair.layout.pattern, **_sizes(pair.layout, shape))
         return values.reshape(shape)
     except (ValueError, einops.EinopsError) as error:
         raise ProbeError(
@@ -109,12 +125,20 @@ def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | No
         ) from None
 
 
-def _sizes(pattern: str, reference_shape: tuple[int, ...]) -> dict[str, int]:
-    """Axis sizes that the reference's shape tells: those that stand alone on the right of the arrow."""
-    names = pattern.partition("->")[2].split()
+def _with_constants(values: Numbers, layout: Layout) -> Numbers:
+    """values * scale + offset, in float32 at least: a product rounded to float16 would be an error of ours."""
+    if layout.scale == 1.0 and layout.offset == 0.0:
+        return values
+    wide = values.astype(np.promote_types(values.dtype, np.float32))
+    return np.asarray(wide * wide.dtype.type(layout.scale) + wide.dtype.type(layout.offset))
+
+
+def _sizes(layout: Layout, reference_shape: tuple[int, ...]) -> dict[str, int]:
+    """Axis sizes that a table gives, or that the reference's shape tells: of those alone on the right of the arrow."""
+    left, _, right = (layout.pattern or "").partition("->")
+    known = {name: size for name, size in layout.sizes if name in left.replace("(", " ").replace(")", " ").split()}
+    names = right.split()
     if len(names) != len(reference_shape) or any(name.startswith("(") for name in names):
-        return {}
-    left = pattern.partition("->")[0]
-    return {
-        name: size for name, size in zip(names, reference_shape, strict=True) if name.isidentifier() and name in left
-    }
+        return known
+    told = zip(names, reference_shape, strict=True)
+    return {name: size for name, size in told if name.isidentifier() and name in left} | known

@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from probe.align.evidence import Option, Options, Part, weight_options
-from probe.align.layouts import number_kind
+from probe.align.evidence import Options, WeightEvidence
+from probe.align.model import ModuleTable
+from probe.align.part import Option, Part
 from probe.dump import Dump
-from probe.tap import Tap, template
+from probe.tap import template
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,34 +20,6 @@ class Match:
     firm: bool = True
 
 
-class ModuleTable:
-    """The modules of one dump that ran, and what was seen of them."""
-
-    def __init__(self, dump: Dump) -> None:
-        self.taps: dict[str, list[Tap]] = defaultdict(list)
-        for tap in dump.taps:
-            if tap.step == dump.steps[0]:
-                self.taps[tap.module].append(tap)
-        self.order = {module: index for index, module in enumerate(self.taps)}
-        self.weights: dict[str, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
-        for weight in dump.weights:
-            if weight.module in self.taps:
-                self.weights[weight.module].append((weight.name.rpartition(".")[2], weight.shape))
-
-    def input_kind(self, module: str) -> str | None:
-        """ "float" or "int" ...: an embedding and a head may share one weight, but not this."""
-        return next((number_kind(tap.dtype) for tap in self.taps[module] if tap.is_input), None)
-
-    def children(self, module: str) -> set[str]:
-        """Names of the modules right inside `module`, of those that ran."""
-        inside = (name[len(module) + 1 :] for name in self.taps if name.startswith(module + "."))
-        return {name.partition(".")[0] for name in inside}
-
-    def below(self, module: str) -> set[str]:
-        """Modules with weights inside `module`, itself included."""
-        return {name for name in self.weights if module == "" or name == module or name.startswith(module + ".")}
-
-
 def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], list[str]]:
     """Per reference module its counterpart, and remarks on weights that contradict it."""
     ours, theirs = ModuleTable(reference), ModuleTable(candidate)
@@ -56,11 +29,12 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
             matches[module] = Match((Part(module),), "name")
     remarks: list[str] = []
     if any(module not in matches for module in ours.weights):
-        options = _plausible(weight_options(reference, candidate), ours, theirs)
+        evidence = WeightEvidence(reference, candidate, ours, theirs)
+        options = _plausible(evidence.options, ours, theirs)
         by_weights, remarks = _agreed(options, ours, theirs, taken=matches)
         matches |= by_weights
         matches |= _by_order(ours, theirs, matches)
-        matches |= _containers(ours, theirs, matches)
+        matches |= _containers(ours, theirs, matches, evidence.homes)
     return matches, remarks
 
 
@@ -113,19 +87,20 @@ def _agreed(
     return matches, remarks
 
 
-Rule = tuple[tuple[str, tuple[int, ...] | None, tuple[tuple[int, int], ...] | None], ...]
-"""Per part: the candidate's template, its indices minus the reference's (None: as many do not exist), and ranges."""
+Rule = tuple[tuple[Part, tuple[int, ...] | None], ...]
+"""Per part: it, with the candidate's template for a module, and its indices minus the reference's (None: it has
+another number of them, and its full name)."""
 
 
 def _rule(module: str, option: Option) -> Rule:
     _, indices = template(module)
-    rule: list[tuple[str, tuple[int, ...] | None, tuple[tuple[int, int], ...] | None]] = []
+    rule: list[tuple[Part, tuple[int, ...] | None]] = []
     for part in option:
         name, theirs = template(part.module)
         if len(theirs) == len(indices):
-            rule.append((name, tuple(c - r for c, r in zip(theirs, indices, strict=True)), part.columns))
+            rule.append((replace(part, module=name), tuple(c - r for c, r in zip(theirs, indices, strict=True))))
         else:
-            rule.append((part.module, None, part.columns))
+            rule.append((part, None))
     return tuple(rule)
 
 
@@ -133,11 +108,12 @@ def _follow(rule: Rule, module: str) -> Option:
     """What the rule says of one layer."""
     _, indices = template(module)
     parts = []
-    for name, shift, columns in rule:
+    for part, shift in rule:
+        name = part.module
         if shift is not None:
             for letter, index, by in zip("ijklmnopqrstuvwxyz", indices, shift, strict=False):
                 name = name.replace("{" + letter + "}", str(index + by))
-        parts.append(Part(name, columns))
+        parts.append(replace(part, module=name))
     return tuple(parts)
 
 
@@ -191,9 +167,12 @@ def _by_order(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match])
     return found
 
 
-def _containers(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match]) -> dict[str, Match]:
+def _containers(
+    ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match], held: dict[str, set[str]]
+) -> dict[str, Match]:
     """A module that holds exactly the weights of a candidate module; it may be tapped at another point, so not firm."""
     images = {module: {part.module for part in matches[module].parts} for module in ours.weights if module in matches}
+    images = {module: homes for module, homes in held.items() if module in ours.weights} | images
     homes: dict[str, set[str]] = defaultdict(set)
     for module, targets in images.items():
         for name in targets:

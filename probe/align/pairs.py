@@ -7,10 +7,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.align.evidence import Part
 from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Mapping, Pair, Source
 from probe.align.modules import Match, match_modules
+from probe.align.part import Part
 from probe.dump import Dump
 from probe.tap import Tap, tap_name
 
@@ -74,10 +74,14 @@ class _Fit:
         """The candidate values meant by `part`, and their shape; inputs are not sliced, only outputs."""
         if number_kind(tap.dtype) != number_kind(other.dtype):
             return None
-        if part.columns is None or other.is_input or not other.shape:
+        if other.is_input or not other.shape:
             return Source(other), other.shape
-        if max(stop for _, stop in part.columns) > other.shape[-1] or tap.shape[-1:] == other.shape[-1:]:
+        if part.width is not None and not _has_axis(other.shape, part.width):
+            return None  # the module computes more than its weights say: attention around a fused projection
+        if part.columns is None:
             return Source(other), other.shape
+        if max(stop for _, stop in part.columns) > other.shape[-1]:
+            return None
         width = sum(stop - start for start, stop in part.columns)
         return Source(other, part.columns), (*other.shape[:-1], width)
 
@@ -102,7 +106,12 @@ class _Candidates:
 
 def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit) -> Pair | None:
     """`is_main`: this is the call's first input or output, whatever it is called."""
-    parts = match.parts[:1] if tap.is_input else match.parts
+    parts = match.parts
+    if any(part.is_shard for part in parts):
+        if not tap.is_input:
+            return None
+    elif tap.is_input:
+        parts = parts[:1]
     ports = [tap.port]
     if is_main:
         calls = theirs.by_call[tap.step, parts[0].module, tap.call]
@@ -117,3 +126,10 @@ def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit)
         if len(found) == len(parts) and (pair := fit.pair(tap, found, match)):
             return pair
     return None
+
+
+def _has_axis(shape: tuple[int, ...], width: int) -> bool:
+    """Whether `width` channels are an axis, or two (heads, and channels a head) with or without tokens in between."""
+    if width in shape:
+        return True
+    return len(shape) > 2 and width in (shape[-1] * shape[-2], shape[-1] * shape[-3])

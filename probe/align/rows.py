@@ -1,12 +1,13 @@
 """Finding a reference weight's rows among all of a candidate's, by their sketches: names and shapes play no part."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.dump import Dump, Weight
+from probe.dump import Axis, Dump, View, Weight
 
 NEAR = 0.05
 """Largest difference of any of the eight projections of two unit rows that are taken as equal.
@@ -14,97 +15,123 @@ NEAR = 0.05
 Rounding a row to bf16 moves a projection by about 0.001 and int8 by 0.004; two unrelated rows agree to 0.05 in all
 eight with a probability of about 1e-9.
 """
-ASKED = 24
-"""Rows of a matrix that are looked up; a match is then checked on every row."""
+ROUNDED = 0.005
+"""The same, for rows that were rounded and not quantised: they are looked for first, among a tenth as many."""
+ASKED = (3, 24)
+"""Rows of a matrix that are looked up, first and where those do not tell all; a match is then checked on every row."""
 AGREE = 0.9
 """Share of rows that must agree: padding rows of a vocabulary and dead rows may not."""
 MOST_ALIKE = 64
 """A row that is like so many others (a constant) identifies nothing."""
+MOST_PERMUTED = 1 << 14
+"""Rows of a matrix that are looked for in any order."""
+
+Directions = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Rows `first` to `last` of a reference weight are rows of a candidate weight."""
+    """Vectors `first` to `last` of a reference weight are vectors of a candidate weight."""
 
     first: int
     last: int
     weight: Weight
+    view: View
+    """Which of the candidate's vectors: its columns, where the weight is stored transposed."""
     rows: tuple[tuple[int, int], ...]
-    """The candidate's rows, as ranges in the reference's order; one range unless they are permuted."""
+    """The candidate's vectors, as ranges in the reference's order; one range unless they are permuted."""
 
 
 class RowIndex:
-    """All rows of a candidate's matrices, to be looked up by direction."""
+    """All vectors of a candidate's matrices along the given axes, to be looked up by direction."""
 
-    def __init__(self, dump: Dump) -> None:
+    def __init__(self, dump: Dump, axes: Collection[Axis]) -> None:
         matrices = [weight for weight in dump.weights if len(weight.shape) > 1 and not weight.tied_to]
-        self._directions = dump.sketches.directions.astype(np.float32) if matrices else np.zeros((0, 8), np.float32)
-        self._norms = dump.sketches.norms if matrices else np.zeros(0, np.float32)
-        self._weights = matrices
-        owners = [np.full(weight.num_rows, index) for index, weight in enumerate(matrices)]
-        places = [np.arange(weight.first_row, weight.first_row + weight.num_rows) for weight in matrices]
-        owner = np.concatenate([*owners, np.zeros(0, np.int64)]).astype(np.int64)
-        place = np.concatenate([*places, np.zeros(0, np.int64)]).astype(np.int64)
+        self._views = [(weight, view) for weight in matrices for view in weight.views if view.axis in axes]
+        self._directions, self._norms = dump.sketches.directions, dump.sketches.norms
+        none = np.zeros(0, np.int64)
+        owner = np.concatenate([none, *(np.full(view.count, i) for i, (_, view) in enumerate(self._views))])
+        place = np.concatenate([none, *(np.arange(v.first, v.first + v.count) for _, v in self._views)])
         live = self._norms[place] > 0
-        order = np.argsort(self._directions[place[live], 0], kind="stable")
-        self._owner, self._place = owner[live][order], place[live][order]
-        self._sorted = self._directions[self._place]
+        firsts = self._directions[place[live], 0].astype(np.float32)
+        order = np.argsort(firsts, kind="stable")
+        self._firsts, self._owner, self._place = firsts[order], owner[live][order], place[live][order]
 
-    def find(self, directions: NDArray[np.float32], norms: NDArray[np.float32]) -> list[Segment]:
+    def find(self, directions: Directions, norms: NDArray[np.float32]) -> list[Segment]:
         """Where the rows of a reference matrix lie; several segments if they are split up or occur more than once."""
         live = np.flatnonzero(norms > 0)
         if not len(live):
             return []
-        asked = live[np.unique(np.linspace(0, len(live) - 1, min(ASKED, len(live))).astype(int))]
+        directions = directions.astype(np.float32)
+        for count, near in ((ASKED[0], ROUNDED), (ASKED[1], NEAR)):
+            asked = live[np.unique(np.linspace(0, len(live) - 1, min(count, len(live))).astype(int))]
+            segments, owners = self._ask(directions, norms, asked, near)
+            if _cover(segments, len(directions)):
+                return segments
+        if segments or len(directions) > MOST_PERMUTED:
+            return segments
+        permuted = [owner for owner, number in owners.items() if number >= AGREE * len(asked)]
+        return [segment for owner in permuted if (segment := self._permuted(directions, owner))]
+
+    def _ask(
+        self, directions: Directions, norms: NDArray[np.float32], asked: NDArray[np.int64], near: float
+    ) -> tuple[list[Segment], Counter[int]]:
+        """Segments that some of the asked rows point to, and how many of these rows each weight has anywhere."""
         offsets: Counter[tuple[int, int]] = Counter()
         owners: Counter[int] = Counter()
         for row in asked:
-            hits = self._like(directions[row])
+            hits = self._like(directions[row], near)
             owners.update(set(self._owner[hits].tolist()))
             for hit in hits:
-                weight = int(self._owner[hit])
-                offsets[weight, int(self._place[hit]) - self._weights[weight].first_row - int(row)] += 1
-        needed = min(2, len(asked))
-        segments = []
-        for (weight, offset), count in offsets.items():
-            if count >= needed:
-                segment = self._straight(directions, norms, self._weights[weight], offset)
-                if segment:
-                    segments.append(segment)
-        if segments:
-            return segments
-        permuted = [self._weights[owner] for owner, count in owners.items() if count >= AGREE * len(asked)]
-        found = (self._permuted(directions, weight) for weight in permuted)
-        return [segment for segment in found if segment]
+                owner = int(self._owner[hit])
+                offsets[owner, int(self._place[hit]) - self._views[owner][1].first - int(row)] += 1
+        needed = min(2, len(asked)) if near == NEAR else 1
+        found = (self._straight(directions, norms, *place) for place, count in offsets.items() if count >= needed)
+        return [segment for segment in found if segment], owners
 
-    def _like(self, direction: NDArray[np.float32]) -> NDArray[np.int64]:
-        first = np.searchsorted(self._sorted[:, 0], direction[0] - NEAR)
-        last = np.searchsorted(self._sorted[:, 0], direction[0] + NEAR, side="right")
-        near = np.abs(self._sorted[first:last] - direction).max(axis=1, initial=0) <= NEAR
-        hits = np.flatnonzero(near) + first
+    def _like(self, direction: Directions, near: float) -> NDArray[np.int64]:
+        first, last = np.searchsorted(self._firsts, (direction[0] - near, direction[0] + near))
+        close = np.abs(self._directions[self._place[first:last]] - direction).max(axis=1, initial=0) <= near
+        hits = np.flatnonzero(close) + first
         return np.asarray(hits if len(hits) <= MOST_ALIKE else hits[:0])
 
-    def _straight(
-        self, directions: NDArray[np.float32], norms: NDArray[np.float32], weight: Weight, offset: int
-    ) -> Segment | None:
-        """All rows that `weight` holds at `offset`, if nearly all of them agree."""
-        first, last = max(0, -offset), min(len(directions), weight.num_rows - offset)
-        start = weight.first_row + offset
+    def _straight(self, directions: Directions, norms: NDArray[np.float32], owner: int, offset: int) -> Segment | None:
+        """All rows that the view holds at `offset`, if nearly all of them agree."""
+        weight, view = self._views[owner]
+        first, last = max(0, -offset), min(len(directions), view.count - offset)
+        start = view.first + offset
         other = self._directions[start + first : start + last]
         agree = (np.abs(directions[first:last] - other).max(axis=1) <= NEAR) | (norms[first:last] == 0)
         if agree.mean() < AGREE:
             return None
-        return Segment(first, last, weight, ((first + offset, last + offset),))
+        return Segment(first, last, weight, view, ((first + offset, last + offset),))
 
-    def _permuted(self, directions: NDArray[np.float32], weight: Weight) -> Segment | None:
+    def _permuted(self, directions: Directions, owner: int) -> Segment | None:
         """The same rows in another order, as rotary embeddings of other layouts want them."""
-        if weight.num_rows < len(directions) or len(directions) > 1 << 14:
+        weight, view = self._views[owner]
+        if view.count < len(directions):
             return None
-        own = self._directions[weight.first_row : weight.first_row + weight.num_rows]
-        nearest = np.array([int(np.abs(own - row).max(axis=1).argmin()) for row in directions])
-        agree = np.abs(own[nearest] - directions).max(axis=1) <= NEAR
-        if agree.mean() < AGREE or len(set(nearest.tolist())) != len(nearest):
+        own = self._directions[view.first : view.first + view.count].astype(np.float32)
+        order = np.argsort(own[:, 0], kind="stable")
+        own = own[order]
+        bounds = np.searchsorted(own[:, 0], directions[:, 0, None] + np.array([-NEAR, NEAR], np.float32))
+        nearest = np.full(len(directions), -1)
+        for row, (start, stop) in enumerate(bounds):
+            far = np.abs(own[start:stop] - directions[row]).max(axis=1)
+            if len(far) and far.min() <= NEAR:
+                nearest[row] = order[start + int(far.argmin())]
+        if (nearest < 0).any() or len(set(nearest.tolist())) != len(nearest):
             return None
         breaks = np.flatnonzero(np.diff(nearest) != 1) + 1
         ranges = tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(nearest, breaks))
-        return Segment(0, len(directions), weight, ranges)
+        return Segment(0, len(directions), weight, view, ranges)
+
+
+def _cover(segments: list[Segment], num_rows: int) -> bool:
+    """Whether the segments, one after the other, are all rows."""
+    at = 0
+    for segment in sorted(segments, key=lambda segment: segment.first):
+        if segment.first > at:
+            return False
+        at = max(at, segment.last)
+    return at >= AGREE * num_rows

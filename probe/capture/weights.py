@@ -18,6 +18,7 @@ from torch import nn
 from probe.capture.tensors import dtype_name, mark, to_bits, why_not_stored
 from probe.dump import Sketches, Weight, projections
 from probe.dump.statistics import statistics
+from probe.dump.weight import has_inner_views
 from probe.errors import ProbeError
 
 Bits = NDArray[Any]
@@ -74,6 +75,10 @@ class WeightTable:
         matrix = real.flatten(1) if tensor.dim() > 1 else real.reshape(1, -1)
         rows = self._sketch(matrix)
         columns = self._sketch(matrix.T) if tensor.dim() > 1 else (rows[0], 0)
+        if has_inner_views(tuple(tensor.shape)):
+            inner = real.flatten(0, 1)
+            self._sketch(inner)
+            self._sketch(inner.T)
         measured = statistics(bits.reshape(-1), dtype)
         self.weights.append(Weight(name, module, "", tuple(tensor.shape), dtype, measured, *rows, *columns))
 

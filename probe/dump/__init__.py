@@ -8,7 +8,8 @@
                            "/" and "%" in a name are written %2F and %25
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
-    /weight_sketches       a norm and eight projections of every row and every column of every weight
+    /weight_sketches       a norm and eight projections of every row and every column of every weight, and of those of
+                           three axes also seen as a matrix of their last axis (Weight.views)
     /weight_values/<name>  the values of one-dimensional parameters
 
 bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous. Tables are in chunks,
@@ -21,7 +22,7 @@ Version 1: first release.
 
 from probe.dump.reader import Dump
 from probe.dump.statistics import tensor_hash
-from probe.dump.weight import Sketches, Weight, projections
+from probe.dump.weight import Axis, Sketches, View, Weight, projections
 from probe.dump.writer import DumpWriter
 
-__all__ = ["Dump", "DumpWriter", "Sketches", "Weight", "projections", "tensor_hash"]
+__all__ = ["Axis", "Dump", "DumpWriter", "Sketches", "View", "Weight", "projections", "tensor_hash"]

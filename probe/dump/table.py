@@ -152,7 +152,6 @@ def weight_of(row: Any, num_sketches: int) -> Weight:
         first_column=int(row["first_column"]),
         num_columns=int(row["columns"]),
     )
-    spans = ((weight.first_row, weight.num_rows), (weight.first_column, weight.num_columns))
-    if any(min(first, count) < 0 or first + count > num_sketches for first, count in spans):
+    if any(min(view.first, view.count) < 0 or view.first + view.count > num_sketches for view in weight.views):
         raise ValueError(f"{weight.name!r} has sketches that are not there")
     return weight

@@ -1,6 +1,8 @@
 """What a dump says of one parameter, and the sketches by which its rows are found again in another model."""
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,33 @@ from numpy.typing import NDArray
 from probe.tap import Statistics
 
 NUM_PROJECTIONS = 8
+
+
+SHORTEST_INNER = 16
+"""Elements; vectors along the last of three axes that are shorter (a convolution's kernel) identify nothing."""
+
+
+class Axis(StrEnum):
+    """Which vectors of a parameter a sketch is made of."""
+
+    ROWS = "rows"
+    """One for each index of the first axis, over all others."""
+    COLUMNS = "columns"
+    """One for each index of all other axes, over the first."""
+    INNER_ROWS = "inner rows"
+    """Of three axes [A, B, C], as heads and stacked experts have them: A B vectors of length C."""
+    INNER_COLUMNS = "inner columns"
+    """Of three axes [A, B, C]: C vectors of length A B."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A parameter as `count` vectors of one length; sketches `first` to `first + count` are theirs."""
+
+    axis: Axis
+    first: int
+    count: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +57,20 @@ class Weight:
     first_column: int
     num_columns: int
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """All ways in which it was sketched. A vector has one, its rows."""
+        if len(self.shape) < 2:
+            return (View(Axis.ROWS, self.first_row, self.num_rows, math.prod(self.shape)),)
+        rows = View(Axis.ROWS, self.first_row, self.num_rows, self.num_columns)
+        columns = View(Axis.COLUMNS, self.first_column, self.num_columns, self.num_rows)
+        if not has_inner_views(self.shape):
+            return rows, columns
+        first, count = self.first_column + self.num_columns, self.shape[0] * self.shape[1]
+        length = self.num_columns // self.shape[1]
+        inner = View(Axis.INNER_ROWS, first, count, length)
+        return rows, columns, inner, View(Axis.INNER_COLUMNS, first + count, length, count)
+
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
@@ -37,6 +80,10 @@ class Sketches:
     """(num_rows,): Euclidean norms."""
     directions: NDArray[np.float16]
     """(num_rows, 8): the row, divided by its norm, projected on eight fixed pseudo-random vectors: `projections`."""
+
+
+def has_inner_views(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] > 1 and shape[1] > 0 and shape[2] >= SHORTEST_INNER
 
 
 def projections(length: int) -> NDArray[np.float32]:

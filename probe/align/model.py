@@ -1,0 +1,40 @@
+"""One side's model as its dump shows it: modules that ran, in order, and what each of them holds."""
+
+from collections import Counter, defaultdict
+
+from probe.align.layouts import number_kind
+from probe.dump import Dump
+from probe.tap import Tap
+
+
+class ModuleTable:
+    """The modules of one dump that ran, and what was seen of them."""
+
+    def __init__(self, dump: Dump) -> None:
+        self.taps: dict[str, list[Tap]] = defaultdict(list)
+        for tap in dump.taps:
+            if tap.step == dump.steps[0]:
+                self.taps[tap.module].append(tap)
+        self.order = {module: index for index, module in enumerate(self.taps)}
+        self.weights: dict[str, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
+        for weight in dump.weights:
+            if weight.module in self.taps:
+                self.weights[weight.module].append((weight.name.rpartition(".")[2], weight.shape))
+        self._num_matrices = Counter(weight.module for weight in dump.weights if len(weight.shape) > 1)
+
+    def num_matrices(self, module: str) -> int:
+        """Weights of two axes or more that are the module's own."""
+        return self._num_matrices[module]
+
+    def input_kind(self, module: str) -> str | None:
+        """ "float" or "int" ...: an embedding and a head may share one weight, but not this."""
+        return next((number_kind(tap.dtype) for tap in self.taps[module] if tap.is_input), None)
+
+    def children(self, module: str) -> set[str]:
+        """Names of the modules right inside `module`, of those that ran."""
+        inside = (name[len(module) + 1 :] for name in self.taps if name.startswith(module + "."))
+        return {name.partition(".")[0] for name in inside}
+
+    def below(self, module: str) -> set[str]:
+        """Modules with weights inside `module`, itself included."""
+        return {name for name in self.weights if module == "" or name == module or name.startswith(module + ".")}

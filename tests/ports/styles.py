@@ -1,0 +1,66 @@
+"""All ports of the zoo's architectures, each in a style of its own, and what is known of each.
+
+Truths that name channels hold for the sizes of `Size()`, whatever the number of layers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.ports import gemma3, gpt2, gpt2_kernels, qwen3
+from tests.ports.truth import Truth
+from tests.zoo.architectures import VOCABULARY, Size, build
+
+Inputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Style:
+    """One port."""
+
+    name: str
+    architecture: str
+    """Its reference, of tests/zoo/architectures.py."""
+    convert: Callable[[dict[str, Tensor], Any], nn.Module]
+    """From the reference's weights and configuration."""
+    truth: Truth
+    renamed: tuple[tuple[str, str], ...] = ()
+    """What the port calls the reference's inputs, where it is something else."""
+    inputs: Callable[[int], Inputs] | None = None
+    """What the reference is fed, by seed; token ids where it is None."""
+
+    def reference(self, size: Size, seed: int = 0) -> nn.Module:
+        return build(self.architecture, size, seed)
+
+    def candidate(self, reference: nn.Module) -> nn.Module:
+        return self.convert(reference.state_dict(), reference.config)
+
+    def fed(self, seed: int = 0) -> tuple[Inputs, Inputs]:
+        """What the reference and the port are fed: the same, under the names that each gives it."""
+        inputs = self.inputs(seed) if self.inputs else {"input_ids": token_ids(seed)}
+        names = dict(self.renamed)
+        return inputs, {names.get(name, name): value for name, value in inputs.items()}
+
+
+def token_ids(seed: int) -> Tensor:
+    """(2, 13): two sentences, so that no axis of size one hides a wrong order of axes."""
+    return torch.randint(3, VOCABULARY, (2, 13), generator=torch.Generator().manual_seed(seed))
+
+
+STYLES = [
+    Style("qwen3, a matrix a head", "qwen3", qwen3.convert, qwen3.TRUTH, renamed=(("input_ids", "tokens"),)),
+    Style("gpt2, nanoGPT", "gpt2", gpt2.convert, gpt2.TRUTH, renamed=(("input_ids", "idx"),)),
+    Style("gpt2, [in, out]", "gpt2", gpt2_kernels.convert, gpt2_kernels.TRUTH, renamed=(("input_ids", "ids"),)),
+    Style("gemma3, JAX", "gemma3", gemma3.convert, gemma3.TRUTH, renamed=(("input_ids", "tokens"),)),
+    Style(
+        "gemma3, JAX, 1 + w folded",
+        "gemma3",
+        partial(gemma3.convert, folded=True),
+        gemma3.FOLDED_TRUTH,
+        renamed=(("input_ids", "tokens"),),
+    ),
+]

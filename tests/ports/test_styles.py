@@ -1,0 +1,85 @@
+"""Each port gives its reference's logits, and holds the reference's numbers where it says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import probe
+from probe.dump import Dump
+from probe.tap import Tap
+from tests.ports.styles import STYLES, Style
+from tests.ports.truth import counterpart, kept_tokens, true_values
+from tests.zoo.architectures import Size
+
+SIZES = [(Size(layers=2), 0), (Size(hidden=96, layers=3, heads=6), 5)]
+
+
+def logits(model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    with torch.no_grad():
+        output = model(**inputs)
+    output = getattr(output, "logits", getattr(output, "last_hidden_state", output))
+    return output[0] if isinstance(output, tuple) else output
+
+
+def relative(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """||c - r|| / ||r||, in float64."""
+    reference, candidate = (values.astype(np.float64) for values in (reference, candidate))
+    return float(np.linalg.norm(candidate - reference) / max(np.linalg.norm(reference), 1e-30))
+
+
+@pytest.fixture
+def dumps(tmp_path: Path, style: Style) -> tuple[Dump, Dump]:
+    reference = style.reference(Size(layers=2))
+    models = reference, style.candidate(reference)
+    for model, inputs, name in zip(models, style.fed(), ("r", "c"), strict=True):
+        with torch.no_grad(), probe.record(model, tmp_path / f"{name}.h5"):
+            model(**inputs)
+    return probe.open(tmp_path / "r.h5"), probe.open(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+@pytest.mark.parametrize(("size", "seed"), SIZES)
+def test_a_port_gives_the_reference_s_logits(style: Style, size, seed):
+    reference = style.reference(size, seed)
+    inputs, port_inputs = style.fed(seed)
+    expected, found = logits(reference, inputs), logits(style.candidate(reference), port_inputs)
+    assert relative(expected.numpy(), found.reshape(expected.shape).numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_a_port_s_truth_is_true(style: Style, dumps):
+    reference, candidate = dumps
+    wrong = {}
+    for tap in reference.taps:
+        said = counterpart(style.truth, tap)
+        if said is None:
+            continue
+        values = true_values(said, candidate, tap.shape, kept_tokens(reference))
+        error = relative(reference.read(tap), values)
+        if not error < 1e-4:
+            wrong[tap.name] = (said, error)
+    assert not wrong
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_a_port_s_truth_forgets_no_point(style: Style, dumps):
+    """What the truth says to be nowhere in the port is in none of its taps, in whatever order of axes."""
+    reference, candidate = dumps
+    theirs = [(tap.name, np.sort(candidate.read(tap), axis=None)) for tap in candidate.taps if tap.num_elements]
+    forgotten = {}
+    for tap in reference.taps:
+        if counterpart(style.truth, tap) is not None or says_nothing(reference, tap):
+            continue
+        ours = np.sort(reference.read(tap), axis=None)
+        same = [name for name, values in theirs if len(values) == len(ours) and relative(ours, values) < 1e-4]
+        if same:
+            forgotten[tap.name] = same
+    assert not forgotten
+
+
+def says_nothing(dump: Dump, tap: Tap) -> bool:
+    """Integers, and values of a mask or an angle: equal by chance, or to many."""
+    return not tap.dtype.startswith("float") or len(np.unique(dump.read(tap))) < tap.num_elements / 4

@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ANYWHERE = {
+GATING = "transformer.layer_{i}.mlp.gating_einsum:out | b t n f -> b t (n f) | "
+KEY_VALUE = "transformer.layer_{i}.attn.kv_einsum:out | n b t k d -> b t (n k d) | "
+EITHER = {
     ":in.input_ids": ":in.tokens",
     "model:in.input_ids": ":in.tokens",
     "model.embed_tokens:in": "transformer.embedder:in",
     "model.embed_tokens:out": "transformer.layer_0:in",
-    "model.rotary_emb:in": "transformer.layer_0:in",
-    "model.rotary_emb@1:in": "transformer.layer_0:in",
     "model.layers.{i}:in": "transformer.layer_{i}:in",
     "model.layers.{i}.input_layernorm:in": "transformer.layer_{i}.pre_attention_norm:in",
     "model.layers.{i}.input_layernorm:out": "transformer.layer_{i}.pre_attention_norm:out",
@@ -46,9 +46,9 @@ ANYWHERE = {
     "model.layers.{i}.mlp:in": "transformer.layer_{i}.mlp:in",
     "model.layers.{i}.mlp.gate_proj:in": "transformer.layer_{i}.mlp.gating_einsum:in",
     "model.layers.{i}.mlp.up_proj:in": "transformer.layer_{i}.mlp.gating_einsum:in",
-    "model.layers.{i}.mlp.gate_proj:out": "transformer.layer_{i}.mlp.gating_einsum:out | b t n f -> b t (n f) | [0:160]",
-    "model.layers.{i}.mlp.act_fn:in": "transformer.layer_{i}.mlp.gating_einsum:out | b t n f -> b t (n f) | [0:160]",
-    "model.layers.{i}.mlp.up_proj:out": "transformer.layer_{i}.mlp.gating_einsum:out | b t n f -> b t (n f) | [160:320]",
+    "model.layers.{i}.mlp.gate_proj:out": GATING + "[0:160]",
+    "model.layers.{i}.mlp.act_fn:in": GATING + "[0:160]",
+    "model.layers.{i}.mlp.up_proj:out": GATING + "[160:320]",
     "model.layers.{i}.mlp.act_fn:out": None,
     "model.layers.{i}.mlp.down_proj:in": "transformer.layer_{i}.mlp.linear:in",
     "model.layers.{i}.mlp.down_proj:out": "transformer.layer_{i}.mlp.linear:out",
@@ -67,13 +67,12 @@ ANYWHERE = {
     "*:in.attention_mask": None,
     "*:in.position_*": None,
 }
-KV = "transformer.layer_{i}.attn.kv_einsum:out | n b t k d -> b t (n k d) | "
 TRUTH = {
-    **ANYWHERE,
-    "model.layers.{i}.self_attn.v_proj:out": KV + "[32:64]",
+    **EITHER,
+    "model.layers.{i}.self_attn.v_proj:out": KEY_VALUE + "[32:64]",
 }
 FOLDED_TRUTH = {
-    **ANYWHERE,
+    **EITHER,
     "model.layers.{i}.self_attn.v_proj:out": "transformer.layer_{i}.attn.v_einsum:out",
 }
 

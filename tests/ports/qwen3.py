@@ -51,7 +51,6 @@ TRUTH = {
     "lm_head:in": "head:in",
     "lm_head:out": "head:out",
     ":out.logits": ":out",
-    "model.rotary_emb:in": "embed:out",
     "model.layers.{i}.mlp.act_fn:out": None,
     "model.layers.{i}.self_attn:out.1": None,
     "model.rotary_emb:*": None,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.ports import gemma3, gpt2, gpt2_kernels, qwen3
+from tests.ports import gemma3, gpt2, gpt2_kernels, mixtral, qwen3
 from tests.ports.truth import Truth
 from tests.zoo.architectures import VOCABULARY, Size, build
 
@@ -34,7 +34,12 @@ class Style:
     """What the reference is fed, by seed; token ids where it is None."""
 
     def reference(self, size: Size, seed: int = 0) -> nn.Module:
-        return build(self.architecture, size, seed)
+        model = build(self.architecture, size, seed)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if ".experts." in name:  # the zoo's are small enough for experts to add next to nothing
+                    weight.mul_(weight.shape[1] ** 0.5)
+        return model
 
     def candidate(self, reference: nn.Module) -> nn.Module:
         return self.convert(reference.state_dict(), reference.config)
@@ -63,4 +68,5 @@ STYLES = [
         gemma3.FOLDED_TRUTH,
         renamed=(("input_ids", "tokens"),),
     ),
+    Style("mixtral, a module an expert", "mixtral", mixtral.convert, mixtral.TRUTH),
 ]

@@ -81,5 +81,8 @@ def test_a_port_s_truth_forgets_no_point(style: Style, dumps):
 
 
 def says_nothing(dump: Dump, tap: Tap) -> bool:
-    """Integers, and values of a mask or an angle: equal by chance, or to many."""
-    return not tap.dtype.startswith("float") or len(np.unique(dump.read(tap))) < tap.num_elements / 4
+    """Integers, and values of a mask or an angle, are equal by chance, or to many; a rotary embedding reads no more
+    than the dtype of what it is given; and an expert's tokens come in an order of each side's own."""
+    if not tap.dtype.startswith("float") or "rotary_emb" in tap.module or tap.module.endswith("experts.act_fn"):
+        return True
+    return len(np.unique(dump.read(tap))) < tap.num_elements / 4

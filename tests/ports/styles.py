@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.ports import gemma3, gpt2, gpt2_kernels, mixtral, qwen3
+from tests.ports import gemma3, gpt2, gpt2_kernels, mixtral, qwen3, whisper
 from tests.ports.truth import Truth
 from tests.zoo.architectures import VOCABULARY, Size, build
 
@@ -56,6 +56,12 @@ def token_ids(seed: int) -> Tensor:
     return torch.randint(3, VOCABULARY, (2, 13), generator=torch.Generator().manual_seed(seed))
 
 
+def speech(seed: int) -> Inputs:
+    """Two spectrograms (2, 16, 64) and what is said."""
+    generator = torch.Generator().manual_seed(seed)
+    return {"input_features": torch.randn(2, 16, 64, generator=generator), "decoder_input_ids": token_ids(seed)}
+
+
 STYLES = [
     Style("qwen3, a matrix a head", "qwen3", qwen3.convert, qwen3.TRUTH, renamed=(("input_ids", "tokens"),)),
     Style("gpt2, nanoGPT", "gpt2", gpt2.convert, gpt2.TRUTH, renamed=(("input_ids", "idx"),)),
@@ -69,4 +75,12 @@ STYLES = [
         renamed=(("input_ids", "tokens"),),
     ),
     Style("mixtral, a module an expert", "mixtral", mixtral.convert, mixtral.TRUTH),
+    Style(
+        "whisper, OpenAI",
+        "whisper",
+        whisper.convert,
+        whisper.TRUTH,
+        renamed=(("input_features", "mel"), ("decoder_input_ids", "tokens")),
+        inputs=speech,
+    ),
 ]

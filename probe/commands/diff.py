@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="let an hf: reference run code from its folder"
     )
+    parser.add_argument("--trust-anyway", action="store_true", help="compare even where a check says it means nothing")
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> bool:
             replay=not args.no_replay,
             reference_target=target,
             trust_remote_code=args.trust_remote_code,
+            trust_anyway=args.trust_anyway,
             progress=progress,
         )
     if args.json:

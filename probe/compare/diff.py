@@ -9,11 +9,10 @@ from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
-from probe.errors import ProbeError
 from probe.locate import findings, first_place, places_at_fault
 from probe.replay.local_error import LocalError
-from probe.report import Place, Report, Status, TapComparison, Verdict
-from probe.trust import trust
+from probe.report import Place, Report, TapComparison, Verdict
+from probe.trust import stop_at_failure, trust
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +32,7 @@ def diff(
     replay: bool = True,
     reference_target: "Target | None" = None,
     trust_remote_code: bool = False,
+    trust_anyway: bool = False,
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Compare two dumps, and say where the candidate first does something of its own.
@@ -40,19 +40,14 @@ def diff(
     With a live `reference`, or a target in the reference's dump that may be loaded again (its own hf: target, this
     user's own py: target, or `reference_target`), the reference is replayed on the candidate's tensors; without,
     places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. ProbeError where the two
-    cannot be compared.
+    cannot be compared; with `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
     """
     with Dump(reference_path) as ours, Dump(candidate_path) as theirs:
         mapping = align(ours, theirs)
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)
         checks = trust(ours, theirs, mapping)
-        failed = next((check for check in checks if check.status is Status.FAIL), None)
-        if failed:
-            raise ProbeError(
-                f"{reference_path} and {candidate_path} cannot be compared: {failed.message}",
-                hint=_HINTS.get(failed.check),
-            )
+        stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         errors: tuple[LocalError, ...] | None = None
         if replay:
             from probe.compare.live import local_errors
@@ -82,12 +77,6 @@ def diff(
                 if error.elsewhere
             ),
         )
-
-
-_HINTS = {
-    "inputs": "feed the candidate what the reference was fed: probe dump TARGET --inputs REF.h5 -o CAND.h5",
-    "compared": "is it the same model? If names and weights were both changed, give a mapping table: --map FILE.toml",
-}
 
 
 def _verdict(rows: tuple[TapComparison, ...], first: Place | None) -> Verdict:

@@ -1,0 +1,153 @@
+"""Were both models fed the same? Token ids, positions, masks, and whatever else their forward takes.
+
+B sentences of T tokens; a flattened or unpadded input is the same input.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.align.mapping import Mapping
+from probe.align.pairs import kept_tokens
+from probe.dump import Dump
+from probe.report import Status, TrustCheck
+from probe.trust.fed import BothFed, Numbers, Role, fed, is_float, side_by_side
+from probe.trust.token_ids import token_difference
+
+Kept = NDArray[np.bool_] | None
+
+
+def same_inputs(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
+    """Every argument in every step that both have; what only one side was fed is asked about where it matters."""
+    if not reference.inputs() or not candidate.inputs():
+        side = "reference" if not reference.inputs() else "candidate"
+        yield TrustCheck("inputs", Status.WARN, f"the {side}'s dump does not say what the model was fed")
+        return
+    for step in reference.steps:
+        if step not in candidate.steps:
+            continue
+        when = f" in step {step}" if step else ""
+        ours, theirs = fed(reference, step), fed(candidate, step)
+        for side, arguments in (("reference", ours), ("candidate", theirs)):
+            for argument in arguments:
+                if argument.role is not Role.MASK and is_float(argument.numbers):
+                    yield from _finite(argument.numbers, f"the {side}'s {argument.name}{when}")
+        kept = kept_tokens(reference, step)
+        for pair in side_by_side(ours, theirs):
+            check = _compared(pair, kept, reference) if pair.reference and pair.candidate else _one_side(pair, kept)
+            if check and (check.status is not Status.OK or not step):
+                yield TrustCheck(check.check, check.status, check.message + when)
+
+
+def _finite(numbers: Numbers, what: str) -> Iterator[TrustCheck]:
+    num_nan, num_inf = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+    if num_nan or num_inf:
+        held = " and ".join(f"{n} {kind}" for n, kind in ((num_nan, "NaN"), (num_inf, "infinite values")) if n)
+        yield TrustCheck("finite", Status.FAIL, f"{what} holds {held}: nothing that follows means anything")
+
+
+def _compared(pair: BothFed, kept: Kept, reference: Dump) -> TrustCheck:
+    assert pair.reference is not None
+    assert pair.candidate is not None
+    mine, other = pair.reference.numbers, pair.candidate.numbers
+    status = Status.FAIL
+    if pair.role is Role.TOKENS and not is_float(mine) and not is_float(other):
+        problem = token_difference(mine, other, kept, (reference.attribute("config") or {}))
+    elif pair.role is Role.POSITIONS:
+        status, problem = _position_difference(mine, other, kept)
+    elif pair.role is Role.MASK:
+        problem = _mask_difference(mine, other)
+    else:
+        problem = difference(mine, other, kept)
+    if problem is None:
+        return TrustCheck("inputs", Status.OK, f"{pair.name} is the same on both sides")
+    fault = "the two runs were fed different inputs: " if status is Status.FAIL else ""
+    return TrustCheck("inputs", status, f"{fault}{pair.name} {problem}")
+
+
+def difference(mine: Numbers, other: Numbers, kept: Kept) -> str | None:
+    """In words, how two inputs differ; None where they are the same numbers, flattened or without padding too."""
+    flat, flat_other = mine.reshape(-1), other.reshape(-1)
+    if kept is not None and kept.shape == mine.shape and flat_other.size == kept.sum() != flat.size:
+        flat = mine[kept]
+    if flat.size != flat_other.size:
+        return f"has {flat.size} elements in the reference and {flat_other.size} in the candidate"
+    if is_float(flat) or is_float(flat_other):
+        near = np.allclose(flat.astype(np.float64), flat_other.astype(np.float64), rtol=1e-2, atol=1e-3, equal_nan=True)
+        return None if near else f"differs by up to {np.nanmax(np.abs(flat - flat_other)):.2g}"
+    unequal = np.flatnonzero(flat != flat_other)
+    if not len(unequal):
+        return None
+    at = int(unequal[0])
+    return f"differs at {len(unequal)} of {flat.size} places, first at {at}: {flat[at]} and {flat_other[at]}"
+
+
+def _position_difference(mine: Numbers, other: Numbers, kept: Kept) -> tuple[Status, str | None]:
+    """[T] and [1, T] stand for every sentence; padded tokens have no position that counts."""
+    shape = kept.shape if kept is not None else max(mine.shape, other.shape, key=len)
+    try:
+        mine, other = np.broadcast_to(mine, shape), np.broadcast_to(other, shape)
+    except ValueError:
+        return Status.FAIL, difference(mine, other, kept)
+    if kept is not None:
+        mine, other = mine[kept], other[kept]
+    shifts = np.unique(other.astype(np.int64) - mine.astype(np.int64))
+    if len(shifts) == 1 and shifts[0]:
+        advice = "rotary embeddings do not mind, learned ones do"
+        return Status.WARN, f"is {shifts[0]} more in the candidate, everywhere: {advice}"
+    return Status.FAIL, difference(mine, other, None)
+
+
+def seen_keys(mask: Numbers) -> Numbers:
+    """[..., T]: whether any query sees a key.
+
+    True and 1 stand for seen, and in an additive mask 0. [T, T] and [B, 1, T, T] say it of every query.
+    """
+    additive = is_float(mask) and mask.max(initial=-np.inf) <= 0
+    seen = mask > -1 if additive else mask > 0
+    if seen.ndim > 2:
+        return np.asarray(seen.reshape(len(seen), -1, seen.shape[-1]).any(axis=1))
+    square = seen.ndim == 2 and seen.shape[0] == seen.shape[1]
+    if square and seen.diagonal().all() and not np.triu(seen, 1).any():
+        return np.asarray(seen.any(axis=0, keepdims=True))
+    return np.asarray(seen)
+
+
+def _mask_difference(mine: Numbers, other: Numbers) -> str | None:
+    """[B, T] of ones and zeros, [B, 1, T, T] of zeros and minus infinity: the keys that can be seen are compared."""
+    keys, other_keys = seen_keys(mine), seen_keys(other)
+    if keys.shape[-1:] != other_keys.shape[-1:]:
+        return f"covers {keys.shape[-1]} tokens in the reference and {other_keys.shape[-1]} in the candidate"
+    try:
+        keys, other_keys = np.broadcast_arrays(keys, other_keys)
+    except ValueError:
+        return f"has shape {mine.shape} in the reference and {other.shape} in the candidate"
+    unequal = int((keys != other_keys).sum())
+    inverted = unequal == keys.size and mine.dtype != other.dtype  # torch's key_padding_mask is True where it hides
+    if not unequal or inverted:
+        return None
+    return f"hides {int((~keys).sum())} tokens in the reference and {int((~other_keys).sum())} in the candidate"
+
+
+def _one_side(pair: BothFed, kept: Kept) -> TrustCheck | None:
+    """None where the other model makes the same by itself: positions 0, 1, 2 ... and a mask that hides nothing."""
+    one = pair.reference or pair.candidate
+    assert one is not None
+    side, other = ("reference", "candidate") if pair.reference else ("candidate", "reference")
+    if pair.role is Role.POSITIONS:
+        position_T = one.numbers
+        expected = np.arange(position_T.shape[-1])
+        if kept is not None and position_T.size == kept.sum():  # padding removed
+            return None
+        unusual = position_T != expected
+        if kept is not None and kept.shape == position_T.shape:
+            unusual = unusual & kept
+        if position_T.ndim == 2 and unusual.any():
+            what = "and they do not just count 0, 1, 2 ..."
+            message = f"only the {side} was fed {one.name}, {what}; the {other} makes its own"
+            return TrustCheck("inputs", Status.WARN, message)
+    if pair.role is Role.MASK and one.numbers.ndim and not seen_keys(one.numbers).all():
+        message = f"only the {side} was fed {one.name}, and it hides tokens that the {other} may see"
+        return TrustCheck("inputs", Status.WARN, message)
+    return None

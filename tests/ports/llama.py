@@ -19,6 +19,48 @@ from torch import Tensor, nn
 
 BUGS = ("eps", "rope_theta", "attention_scale", "gate_up_swapped", "norms_swapped", "kv_repeat", "causal_off_by_one")
 
+TRUTH = {
+    ":in.input_ids": ":in.input_ids",
+    "model:in.input_ids": ":in.input_ids",
+    "model.embed_tokens:in": "tok_embeddings:in",
+    "model.embed_tokens:out": "tok_embeddings:out",
+    "model.layers.{i}:in": "layers.{i}:in",
+    "model.layers.{i}.input_layernorm:in": "layers.{i}.attention_norm:in",
+    "model.layers.{i}.input_layernorm:out": "layers.{i}.attention_norm:out",
+    "model.layers.{i}.self_attn:in.hidden_states": "layers.{i}.attention:in",
+    "model.layers.{i}.self_attn.?_proj:in": "layers.{i}.attention.wqkv:in",
+    "model.layers.{i}.self_attn.q_proj:out": "layers.{i}.attention.wqkv:out[0:64]",
+    "model.layers.{i}.self_attn.k_proj:out": "layers.{i}.attention.wqkv:out[64:96]",
+    "model.layers.{i}.self_attn.v_proj:out": "layers.{i}.attention.wqkv:out[96:128]",
+    "model.layers.{i}.self_attn.o_proj:in": "layers.{i}.attention.wo:in",
+    "model.layers.{i}.self_attn.o_proj:out": "layers.{i}.attention.wo:out",
+    "model.layers.{i}.self_attn:out": "layers.{i}.attention:out",
+    "model.layers.{i}.post_attention_layernorm:in": "layers.{i}.ffn_norm:in",
+    "model.layers.{i}.post_attention_layernorm:out": "layers.{i}.ffn_norm:out",
+    "model.layers.{i}.mlp:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.gate_proj:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.gate_proj:out": "layers.{i}.w13:out[0:160]",
+    "model.layers.{i}.mlp.act_fn:in": "layers.{i}.w13:out[0:160]",
+    "model.layers.{i}.mlp.act_fn:out": None,
+    "model.layers.{i}.mlp.up_proj:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.up_proj:out": "layers.{i}.w13:out[160:320]",
+    "model.layers.{i}.mlp.down_proj:in": "layers.{i}.w2:in",
+    "model.layers.{i}.mlp.down_proj:out": "layers.{i}.w2:out",
+    "model.layers.{i}.mlp:out": "layers.{i}.w2:out",
+    "model.layers.{i}:out": "layers.{i}:out",
+    "model.norm:in": "norm:in",
+    "model.norm:out": "norm:out",
+    "model:out.last_hidden_state": "norm:out",
+    "lm_head:in": "output:in",
+    "lm_head:out": "output:out",
+    ":out.logits": ":out",
+    "model.layers.{i}.self_attn:out.1": None,
+    "model.rotary_emb:*": None,
+    "*:in.attention_mask": None,
+    "*:in.position_*": None,
+}
+"""Where the numbers of the zoo's Llama (tests/zoo) lie: see tests/ports/truth.py."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerSettings:

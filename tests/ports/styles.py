@@ -11,7 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.ports import gemma3, gpt2, gpt2_kernels, mixtral, qwen3, whisper
+from tests.ports import (
+    gemma3,
+    gpt2,
+    gpt2_kernels,
+    llama,
+    llama_meta,
+    llama_padded,
+    llama_sharded,
+    mixtral,
+    qwen3,
+    whisper,
+)
 from tests.ports.truth import Truth
 from tests.zoo.architectures import VOCABULARY, Size, build
 
@@ -83,4 +94,8 @@ STYLES = [
         renamed=(("input_features", "mel"), ("decoder_input_ids", "tokens")),
         inputs=speech,
     ),
+    Style("llama, fused", "llama", llama.convert, llama.TRUTH),
+    Style("llama, Meta", "llama", llama_meta.convert, llama_meta.TRUTH, renamed=(("input_ids", "tokens"),)),
+    Style("llama, padded", "llama", llama_padded.convert, llama_padded.TRUTH),
+    Style("llama, sharded", "llama", llama_sharded.convert, llama_sharded.TRUTH),
 ]

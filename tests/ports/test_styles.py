@@ -14,7 +14,7 @@ from tests.ports.styles import STYLES, Style
 from tests.ports.truth import counterpart, kept_tokens, true_values
 from tests.zoo.architectures import Size
 
-SIZES = [(Size(layers=2), 0), (Size(hidden=96, layers=3, heads=6), 5)]
+SIZES = [(Size(layers=2), 0), (Size(hidden=96, layers=3, heads=8), 5)]
 
 
 def logits(model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -6,9 +6,9 @@ no point for. Its values are None (the port has no such point), or say how to ma
     "blocks.{i}.wqkv:out[0:64,128:192]"                channels of one tap, in the reference's order
     "wq.0:out + wq.1:out"                              several, side by side
     "blocks.{i}.wq:out | b h t d -> b t (h d)"         moved axes, by einops; sizes come from the reference's shape
+    "wq:out | b t (h d n) -> b t (h n d), h=4 n=2"     sizes that the shape does not tell
     "kv:out | c b t k d -> b t (c k d) | [0:32]"       and then channels of that
     "blocks.{i}.qkv:out[0:64] | unpadded"              rows of the tokens that are no padding
-    "embedder:out | * 8.0"                             a constant between the two: the same point, tapped before it
 
 Without axes, values are reshaped: [B, T, C], [B T, C] and [B, T, H, D] are the same numbers in the same order.
 """
@@ -38,7 +38,7 @@ def counterpart(truth: Truth, tap: Tap) -> str | None:
     if key in truth:
         said = truth[key]
     else:
-        globs = [pattern for pattern in truth if "*" in pattern and fnmatchcase(key, pattern)]
+        globs = [pattern for pattern in truth if fnmatchcase(key, pattern)]
         if not globs:
             raise KeyError(f"the truth says nothing of {key!r}")
         said = truth[globs[0]]
@@ -59,12 +59,12 @@ def true_values(said: str, candidate: Dump, shape: tuple[int, ...], kept_tokens:
             padded = np.zeros((*kept_tokens.shape, values.shape[-1]), values.dtype)
             padded[kept_tokens] = values
             values = padded
-        elif change.startswith("* "):
-            values = values * np.float32(change[2:])
         elif _RANGES.match(change):
             values = _channels(values, change)
         else:
-            values = einops.rearrange(values, change, **_sizes(change, shape))
+            pattern, _, said_sizes = change.partition(", ")
+            given = {axis: int(size) for axis, size in (part.split("=") for part in said_sizes.split())}
+            values = einops.rearrange(values, pattern, **_sizes(pattern, shape) | given)
     return values.reshape(shape)
 
 

@@ -92,6 +92,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightFinding:
+    """What the candidate has in a weight's place; what repeats through the layers is one finding."""
+
+    kind: str
+    """From the vocabulary in probe.align.audit.verdict."""
+    suspicious: bool
+    """False: an honest conversion (equal, rounded, transposed, ...), or something that may be meant."""
+    reference: str
+    """Name of the weight, with {i} where it repeats; the candidate's name of an extra weight."""
+    candidate: str
+    """What stands in its place, named likewise; "" where nothing does."""
+    weights: tuple[str, ...]
+    """Names of all the weights meant."""
+    message: str
+    sqnr_db: float | None = None
+    """Signal to quantization noise, where values are near and not equal: the lowest of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputComparison:
     """The model's result, end to end."""
 
@@ -123,6 +142,7 @@ class Report:
     replayed: bool
     """False: errors could not be told inherited from local, and places are approximate."""
     notes: tuple[str, ...] = field(default=())
+    weights: tuple[WeightFinding, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `probe diff --json` prints: schema 1 of DESIGN.md, JSON types only."""
@@ -143,6 +163,7 @@ class Report:
             "output": output,
             "first": first,
             "findings": [asdict(finding) for finding in self.findings],
+            "weights": [asdict(weight) for weight in self.weights],
             "taps": taps,
             "reference": self.reference_path,
             "candidate": self.candidate_path,

@@ -59,7 +59,7 @@ TRUTH = {
     "*:in.attention_mask": None,
     "*:in.position_*": None,
 }
-"""Where the numbers of the zoo's Llama (tests/zoo) lie: see tests/ports/truth.py."""
+"""Where the numbers of the zoo's Llama (tests/zoo) lie: see truth.py beside this file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.ports import (
+    bert,
     gemma3,
     gpt2,
     gpt2_kernels,
@@ -73,6 +74,13 @@ def speech(seed: int) -> Inputs:
     return {"input_features": torch.randn(2, 16, 64, generator=generator), "decoder_input_ids": token_ids(seed)}
 
 
+def padded_batch(seed: int) -> Inputs:
+    """Two sentences of 13 and 9 tokens."""
+    mask = torch.ones(2, 13, dtype=torch.long)
+    mask[1, 9:] = 0
+    return {"input_ids": token_ids(seed), "attention_mask": mask}
+
+
 STYLES = [
     Style("qwen3, a matrix a head", "qwen3", qwen3.convert, qwen3.TRUTH, renamed=(("input_ids", "tokens"),)),
     Style("gpt2, nanoGPT", "gpt2", gpt2.convert, gpt2.TRUTH, renamed=(("input_ids", "idx"),)),
@@ -94,6 +102,7 @@ STYLES = [
         renamed=(("input_features", "mel"), ("decoder_input_ids", "tokens")),
         inputs=speech,
     ),
+    Style("bert, fused, no padding", "bert", bert.convert, bert.TRUTH, inputs=padded_batch),
     Style("llama, fused", "llama", llama.convert, llama.TRUTH),
     Style("llama, Meta", "llama", llama_meta.convert, llama_meta.TRUTH, renamed=(("input_ids", "tokens"),)),
     Style("llama, padded", "llama", llama_padded.convert, llama_padded.TRUTH),

@@ -56,7 +56,7 @@ def true_values(said: str, candidate: Dump, shape: tuple[int, ...], kept_tokens:
     for change in changes:
         if change == "unpadded":
             assert kept_tokens is not None
-            padded = np.zeros((*kept_tokens.shape, values.shape[-1]), values.dtype)
+            padded = np.zeros((*kept_tokens.shape, *values.shape[1:]), values.dtype)
             padded[kept_tokens] = values
             values = padded
         elif _RANGES.match(change):

@@ -59,7 +59,7 @@ class WeightEvidence:
     @cached_property
     def _columns(self) -> RowIndex:
         """Of weights that are stored the other way round; most models have none."""
-        return RowIndex(self._candidate, {Axis.COLUMNS, Axis.INNER_COLUMNS})
+        return RowIndex(self._candidate, {Axis.COLUMNS, Axis.INNER_COLUMNS, Axis.MIDDLE})
 
     def _that_ran(self, option: Option) -> list[Option]:
         """Modules in place of weights' names; of one weight that several modules share, each of them."""

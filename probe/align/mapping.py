@@ -22,6 +22,8 @@ class Source:
     tap: Tap
     columns: tuple[Slice, ...] | None = None
     """Ranges of the last axis, in the reference's order; None takes all of it."""
+    num_merged: int = 1
+    """So many of the last axes count as one: heads, and the channels of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Pair:
     firm: bool = True
     """False for containers that were paired because they hold the same weights: they may be tapped at another point,
     so they are shown, but neither judged nor put into the reference's place."""
+    elsewhere: bool = False
+    """The candidate has the reference's numbers a little later: this tap of it lies before a scale, for one."""
 
     @property
     def candidate_name(self) -> str:
@@ -103,6 +107,7 @@ def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | No
     for source in pair.sources:
         values = dump.read(source.tap)
         if source.columns is not None:
+            values = values.reshape(*values.shape[: values.ndim - source.num_merged], -1)
             values = np.concatenate([values[..., start:stop] for start, stop in source.columns], axis=-1)
         parts.append(values)
     values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)

@@ -1,5 +1,6 @@
 """From matched modules to paired taps: which port beside which, and in what layout."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping as Mapping_
 from types import MappingProxyType
@@ -11,6 +12,8 @@ from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Mapping, Pair, Source
 from probe.align.modules import Match, match_modules
 from probe.align.part import Part
+from probe.align.same_tensor import equal_numbers, with_same_tensors
+from probe.align.values import by_values
 from probe.dump import Dump
 from probe.tap import Tap, tap_name
 
@@ -43,6 +46,12 @@ def pair_taps(
         begun.add(call)
         if pair:
             pairs.append(pair)
+    pairs = with_same_tensors(reference, pairs)
+    paired = {pair.reference for pair in pairs}
+    left = [tap for tap in reference.taps if tap not in paired]
+    pairs += equal_numbers(left, candidate.taps)
+    pairs += (pair for tap, alike in by_values(left, candidate.taps) if (pair := fit.by_value(tap, alike)))
+    pairs.sort(key=lambda pair: (pair.reference.step, pair.reference.order))
     paired = {pair.reference for pair in pairs}
     used = {(source.tap.step, source.tap.name) for pair in pairs for source in pair.sources}
     return Mapping(
@@ -80,10 +89,12 @@ class _Fit:
             return None  # the module computes more than its weights say: attention around a fused projection
         if part.columns is None:
             return Source(other), other.shape
-        if max(stop for _, stop in part.columns) > other.shape[-1]:
+        last = max(stop for _, stop in part.columns)
+        num_merged = next((n for n in (1, 2, 3) if math.prod(other.shape[-n:]) == part.width), 1)
+        if last > math.prod(other.shape[-num_merged:]):
             return None
         width = sum(stop - start for start, stop in part.columns)
-        return Source(other, part.columns), (*other.shape[:-1], width)
+        return Source(other, part.columns, num_merged), (*other.shape[:-num_merged], width)
 
     def pair(self, tap: Tap, sources: list[tuple[Source, tuple[int, ...]]], match: Match) -> Pair | None:
         shape = (*sources[0][1][:-1], sum(shape[-1] for _, shape in sources)) if sources[0][1] else ()
@@ -92,6 +103,14 @@ class _Fit:
         if layout is None:
             return None
         return Pair(tap, tuple(source for source, _ in sources), layout, match.reason, match.firm)
+
+    def by_value(self, tap: Tap, alike: list[Tap]) -> Pair | None:
+        """Of several taps of one tensor the one of the reference's shape; its axes may be moved, so it is not firm."""
+        for other in sorted(alike, key=lambda other: (other.shape != tap.shape, other.is_input != tap.is_input)):
+            layout = layout_for(tap.shape, other.shape, self._batch_and_tokens, self._num_kept)
+            if layout:
+                return Pair(tap, (Source(other),), layout, "the same values", firm=False)
+        return None
 
 
 class _Candidates:

@@ -79,6 +79,8 @@ class WeightTable:
             inner = real.flatten(0, 1)
             self._sketch(inner)
             self._sketch(inner.T)
+            for matrix in real:
+                self._sketch(matrix.T)
         measured = statistics(bits.reshape(-1), dtype)
         self.weights.append(Weight(name, module, "", tuple(tensor.shape), dtype, measured, *rows, *columns))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.align.audit import audit
 from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
@@ -71,10 +72,13 @@ def diff(
             first=first,
             findings=found,
             replayed=errors is not None,
+            weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
             notes=tuple(
-                f"{error.pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
-                for error in errors or ()
-                if error.elsewhere
+                f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
+                for pair in (
+                    *(pair for pair in mapping.pairs if pair.elsewhere),
+                    *(error.pair for error in errors or () if error.elsewhere),
+                )
             ),
         )
 

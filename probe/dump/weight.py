@@ -12,7 +12,7 @@ from probe.tap import Statistics
 NUM_PROJECTIONS = 8
 
 
-SHORTEST_INNER = 16
+SHORTEST_INNER = 8
 """Elements; vectors along the last of three axes that are shorter (a convolution's kernel) identify nothing."""
 
 
@@ -27,6 +27,8 @@ class Axis(StrEnum):
     """Of three axes [A, B, C], as heads and stacked experts have them: A B vectors of length C."""
     INNER_COLUMNS = "inner columns"
     """Of three axes [A, B, C]: C vectors of length A B."""
+    MIDDLE = "middle"
+    """Of three axes [A, B, C]: A C vectors of length B, as einsum kernels [heads, in, channels] have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class Weight:
         first, count = self.first_column + self.num_columns, self.shape[0] * self.shape[1]
         length = self.num_columns // self.shape[1]
         inner = View(Axis.INNER_ROWS, first, count, length)
-        return rows, columns, inner, View(Axis.INNER_COLUMNS, first + count, length, count)
+        inner_columns = View(Axis.INNER_COLUMNS, first + count, length, count)
+        middle = View(Axis.MIDDLE, first + count + length, self.shape[0] * length, self.shape[1])
+        return rows, columns, inner, inner_columns, middle
 
 
 @dataclass(frozen=True, slots=True)

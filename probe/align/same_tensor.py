@@ -1,0 +1,108 @@
+"""Taps that hold one tensor: what is known of one of them is known of all.
+
+A module's output is the next one's input, a container's output is its last module's. Where the reference has a tap
+more at such a point than the candidate, the candidate's one tap there is the counterpart of both.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from probe.align.layouts import number_kind
+from probe.align.mapping import Layout, Pair, Source
+from probe.dump import Dump
+from probe.dump.dtypes import UNIT_ROUNDOFF
+from probe.tap import Tap
+
+Key = tuple[int, int, str]
+"""Step, hash and dtype: equal hashes are equal numbers in the same order, whatever the shape."""
+NEAR = 1e-3
+FAR = 8
+"""Difference of two tensors' statistics, relative to the largest element, that may be rounding (and four roundings of
+the dtype more), and how many times that is none."""
+
+
+def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
+    """`pairs` and those that follow from them, in the reference's order of execution.
+
+    A pair that was not firm becomes so where it says the same as a firm one. One that was is so no longer where the
+    candidate had the reference's numbers a little later: an embedding that is tapped before it is scaled.
+    """
+    if not any(pair.firm and pair.reference.module for pair in pairs):
+        return list(pairs)  # two unrelated models: that both return something tells nothing of what is inside
+    known = {_place(pair.reference): pair for pair in pairs}
+    groups: dict[Key, list[Pair]] = {}
+    for pair in pairs:
+        key = _key(pair.reference)
+        if pair.firm and key:
+            groups.setdefault(key, []).append(pair)
+    for key, group in groups.items():
+        at_the_point = [pair for pair in group if _distance(pair) < 1]
+        elsewhere = [pair for pair in group if _distance(pair) > FAR] if at_the_point else []
+        known |= {_place(pair.reference): replace(pair, firm=False, elsewhere=True) for pair in elsewhere}
+        one_tensor = len({_key(pair.sources[0].tap) for pair in group}) == 1
+        groups[key] = at_the_point or (group if one_tensor else [])
+    found = []
+    for tap in reference.taps:
+        own, key = known.get(_place(tap)), _key(tap)
+        for other in groups.get(key, ())[:1] if key else ():
+            own = _derived(tap, own, other)
+        if own:
+            found.append(own)
+    return found
+
+
+def _derived(tap: Tap, own: Pair | None, other: Pair) -> Pair | None:
+    """The tap's pair, given that of another tap which holds the same tensor."""
+    if own is None and (tap.shape == other.reference.shape or other.layout == Layout()):
+        return replace(other, reference=tap, reason=f"the same tensor as {other.reference.name}")
+    if own and not own.firm and _same_sources(own, other):
+        return replace(own, firm=True, reason=f"{own.reason}, the same tensor as {other.reference.name}")
+    return own
+
+
+def equal_numbers(taps: Iterable[Tap], candidates: Iterable[Tap]) -> list[Pair]:
+    """Pairs of whole-number taps that hold the very same numbers in both dumps: ids and positions under other names."""
+    by_key: dict[Key, Tap] = {}
+    for tap in candidates:
+        key = _key(tap, kind="int")
+        if key:
+            by_key.setdefault(key, tap)
+    found = []
+    for tap in taps:
+        key = _key(tap, kind="int")
+        if key and key in by_key:
+            found.append(Pair(tap, (Source(by_key[key]),), Layout(), "the same numbers", firm=False))
+    return found
+
+
+def _place(tap: Tap) -> tuple[int, str]:
+    return tap.step, tap.name
+
+
+def _key(tap: Tap, kind: str = "float") -> Key | None:
+    """None for what may be equal by chance: masks, and tensors of a single value."""
+    s = tap.statistics
+    if number_kind(tap.dtype) != kind or not s.minimum < s.maximum or s.num_nan or s.num_inf:
+        return None
+    return tap.step, s.hash, tap.dtype
+
+
+def _distance(pair: Pair) -> float:
+    """Of the two tensors' statistics, in units of what rounding may do; for a part of a tensor they say nothing."""
+    r, c = pair.reference, pair.sources[0].tap
+    if len(pair.sources) > 1 or pair.sources[0].columns or r.num_elements != c.num_elements:
+        return 0.0
+    a, b = r.statistics, c.statistics
+    rounding = NEAR + 4 * max(UNIT_ROUNDOFF.get(tap.dtype, 0.0) for tap in (r, c))
+    size = (max(abs(a.minimum), abs(a.maximum)) or 1.0) * rounding
+    return max(abs(a.minimum - b.minimum), abs(a.maximum - b.maximum), abs(a.std - b.std)) / size
+
+
+def _same_sources(own: Pair, other: Pair) -> bool:
+    """Whether the candidate's taps of both pairs hold the same tensors too."""
+    if own.layout != other.layout or len(own.sources) != len(other.sources):
+        return False
+    return all(
+        ours.columns == theirs.columns and _key(ours.tap) is not None and _key(ours.tap) == _key(theirs.tap)
+        for ours, theirs in zip(own.sources, other.sources, strict=True)
+    )

@@ -1,0 +1,122 @@
+"""Verdicts on single weights as findings: what repeats through the layers is said once."""
+
+from collections import defaultdict
+
+from probe.align.audit.comparison import Layout, Value
+from probe.align.audit.verdict import SUSPICIOUS, Kind, Verdict
+from probe.report import WeightFinding
+from probe.tap import template
+
+FIRST = tuple(kind for kind in Kind if kind in SUSPICIOUS)
+
+
+def findings(verdicts: list[Verdict]) -> tuple[WeightFinding, ...]:
+    """Suspicious ones first, each in the reference's order."""
+    groups: dict[tuple[object, ...], list[Verdict]] = defaultdict(list)
+    mirrored: set[str] = set()
+    for verdict in verdicts:
+        if verdict.kind is Kind.SWAPPED:
+            if verdict.reference in mirrored:
+                continue
+            mirrored.add(verdict.holds)
+        groups[_key(verdict)].append(verdict)
+    found = [_finding(members) for members in groups.values()]
+    return tuple(sorted(found, key=lambda finding: not finding.suspicious))
+
+
+def _key(verdict: Verdict) -> tuple[object, ...]:
+    if verdict.kind not in SUSPICIOUS and verdict.kind not in (Kind.UNKNOWN, Kind.ABSENT, Kind.EXTRA):
+        return verdict.kind, _doing(verdict)
+    name, _ = template(verdict.reference)
+    if verdict.kind is Kind.OTHER_LAYER:
+        return verdict.kind, name
+    return verdict.kind, name, template(verdict.holds)[0], verdict.why, _doing(verdict)
+
+
+def _finding(members: list[Verdict]) -> WeightFinding:
+    first = members[0]
+    names = tuple(verdict.reference for verdict in members)
+    if first.kind is Kind.SWAPPED:
+        names += tuple(verdict.holds for verdict in members)
+    noisy = [v.comparison.sqnr_db for v in members if v.comparison and v.kind in (Kind.QUANTIZED, Kind.INCONSISTENT)]
+    one_name = {template(verdict.reference)[0] for verdict in members}
+    reference = template(first.reference)[0] if len(members) > 1 else first.reference
+    candidate = template(first.place)[0] if len(members) > 1 else first.place
+    if len(one_name) > 1:
+        reference = candidate = ""
+    sqnr = min(noisy, default=float("inf"))
+    known = sqnr if sqnr != float("inf") else None
+    message = _message(members, reference, candidate, known)
+    return WeightFinding(str(first.kind), first.kind in SUSPICIOUS, reference, candidate, names, message, known)
+
+
+def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float | None) -> str:
+    first = members[0]
+    many = f"{len(members)} weights" if len(members) > 1 else f"{first.reference}"
+    layers = _layers(members)
+    match first.kind:
+        case Kind.SWAPPED:
+            other = template(first.holds)[0] if len(members) > 1 else first.holds
+            why = f" ({first.why})" if first.why else ""
+            return f"{reference} and {other} are swapped in the candidate{why}{layers}"
+        case Kind.OTHER_LAYER:
+            pairs = ", ".join(f"{v.place} holds {v.holds}" for v in members[:3])
+            return f"{pairs}{', ...' if len(members) > 3 else ''}"
+        case Kind.OTHER_WEIGHT:
+            other = template(first.holds)[0] if len(members) > 1 else first.holds
+            return f"{candidate} holds {other} instead of {reference}{layers}"
+        case Kind.NEVER_LOADED:
+            return f"{candidate} was never loaded: {first.why} (the reference's {reference}){layers}"
+        case Kind.SCALED:
+            factor = first.comparison.constant if first.comparison else 0.0
+            return f"{candidate} is {reference} times {factor:.6g}{layers}"
+        case Kind.INCONSISTENT:
+            return f"{candidate} is {reference} {_doing(first)}, {first.why}{layers}"
+        case Kind.PARTLY:
+            return f"{candidate} holds only a part of {reference}: {first.why}{layers}"
+        case Kind.MISSING:
+            return f"{reference} is nowhere in the candidate{f', {first.why}' if first.why else ''}{layers}"
+        case Kind.ABSENT:
+            return f"{reference} is not in the candidate{layers}"
+        case Kind.EXTRA:
+            return f"the candidate's {reference} is none of the reference's weights{layers}"
+        case Kind.UNKNOWN:
+            return f"{candidate} could not be told to be {reference}: {first.why}{layers}"
+        case Kind.QUANTIZED:
+            return f"{many}: quantized or otherwise perturbed, SQNR from about {sqnr:.0f} dB on"
+        case _:
+            return f"{many}: {_doing(first)}"
+
+
+def _layers(members: list[Verdict]) -> str:
+    """Where {i} is, in words."""
+    if len(members) < 2:
+        return ""
+    indices = [template(verdict.reference)[1] for verdict in members]
+    shown = ", ".join(".".join(map(str, index)) for index in indices[:8])
+    return f", i = {shown}{', ...' if len(indices) > 8 else ''}"
+
+
+def _doing(verdict: Verdict) -> str:
+    """What was done to a weight that is in its place."""
+    if verdict.kind is Kind.MOVED:
+        return "found under other names"
+    found = verdict.comparison
+    if found is None or not found.is_same_weight:
+        return str(verdict.kind)
+    words = []
+    if found.layout in (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED):
+        words.append(f"with each head's {found.head_dim} rows from {found.layout} order (RoPE)")
+    elif found.layout is Layout.PERMUTED:
+        words.append("with its rows in another order")
+    elif found.layout is Layout.TRANSPOSED:
+        words.append("transposed")
+    if found.value is Value.OFFSET:
+        words.append(f"plus {found.constant:g}")
+    elif found.value is Value.VECTORS_SCALED:
+        words.append("with its rows or columns scaled one by one")
+    elif found.value is Value.PERTURBED:
+        words.append("perturbed")
+    elif found.value is Value.ROUNDED and not words:
+        words.append("rounded")
+    return " and ".join(words) or "equal"

@@ -1,0 +1,153 @@
+"""From comparisons to a verdict a weight: where it is, or what is in its place."""
+
+import numpy as np
+
+from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.align.audit.lookup import Lookup
+from probe.align.audit.matrices import compare_matrices, whole
+from probe.align.audit.places import Place
+from probe.align.audit.vectors import compare_vectors, dtypes_of, values_of
+from probe.align.audit.verdict import Kind, Verdict, kind_of
+from probe.dump import Dump, Weight
+from probe.tap import template
+
+MOSTLY_FOUND = 0.5
+"""Share of the placed weights that must be the reference's before one that is not is called never loaded."""
+
+
+class Judge:
+    """Compares every reference weight with its place, and looks up what does not fit."""
+
+    def __init__(self, reference: Dump, candidate: Dump, places: dict[str, Place]) -> None:
+        self._reference, self._candidate, self._places = reference, candidate, places
+        self._ours = Lookup(reference)
+        self._theirs = Lookup(candidate)
+        self._weights = {weight.name: weight for weight in reference.weights}
+        self._compared = {name: self._compare(self._weights[name], place) for name, place in places.items()}
+        self.claimed = {
+            part.tied_to or part.name
+            for name, place in places.items()
+            if self._compared[name].is_same_weight
+            for part, _ in place.parts
+        }
+
+    def judge(self) -> list[Verdict]:
+        holders = self._holders()
+        found_elsewhere = self._elsewhere()
+        num_same = sum(comparison.is_same_weight for comparison in self._compared.values())
+        mostly_found = num_same >= MOSTLY_FOUND * max(1, len(self._compared))
+        verdicts = []
+        for name, weight in self._weights.items():
+            place = self._places.get(name)
+            if place and self._compared[name].is_same_weight:
+                compared = self._compared[name]
+                kind = kind_of(compared, place.parts[0][0].dtype)
+                verdicts.append(Verdict(name, kind, *_where(place), comparison=compared))
+            elif place and holders.get(name):
+                verdicts.append(self._misplaced(weight, place, holders[name]))
+            elif found_elsewhere.get(name):
+                where = sorted(found_elsewhere[name])
+                self.claimed.update(where)
+                verdicts.append(Verdict(name, Kind.MOVED, where[0] + (" and others" if where[1:] else "")))
+            elif place:
+                verdicts.append(self._not_there(weight, place, mostly_found))
+            else:
+                verdicts.append(Verdict(name, Kind.ABSENT))
+        return verdicts
+
+    def _compare(self, weight: Weight, place: Place) -> Comparison:
+        if len(weight.shape) > 1:
+            return compare_matrices(self._reference, weight, self._candidate, place)
+        first = place.parts[0][0]
+        stored_alike = place.is_whole and (first.shape, first.dtype) == (weight.shape, weight.dtype)
+        if stored_alike and first.statistics.hash == weight.statistics.hash:
+            return Comparison(Layout.PLAIN, Value.EQUAL)
+        own, other = values_of(self._reference, whole(weight)), values_of(self._candidate, place)
+        if own is None or other is None:
+            return Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
+        return compare_vectors(own, other, dtypes_of(weight, place))
+
+    def _holders(self) -> dict[str, list[Weight]]:
+        """Per weight that is not in its place: whose values are there."""
+        wrong = {name: place for name, place in self._places.items() if not self._compared[name].is_same_weight}
+        matrices = {name: place for name, place in wrong.items() if len(self._weights[name].shape) > 1}
+        found = self._ours.owners(self._candidate, matrices) if matrices else {}
+        for name, place in wrong.items():
+            if name not in matrices:
+                values = values_of(self._candidate, place)
+                if values is not None:
+                    found[name] = self._ours.equal_vectors(values, dtypes_of(self._weights[name], place))
+        return {name: [w for w in owners if not self._is_itself(w, name)] for name, owners in found.items()}
+
+    def _is_itself(self, weight: Weight, name: str) -> bool:
+        own = self._weights[name]
+        return weight.name in (name, own.tied_to)
+
+    def _elsewhere(self) -> dict[str, set[str]]:
+        """Per weight that has no place, or is not in it: candidate weights that hold it and nobody else's."""
+        lost = [w for name, w in self._weights.items() if name not in self._places or self._is_strange(name)]
+        matrices = {weight.name: whole(weight) for weight in lost if len(weight.shape) > 1}
+        owners = self._theirs.owners(self._reference, matrices) if matrices else {}
+        found: dict[str, set[str]] = {}
+        for weight in lost:
+            if weight.name in matrices:
+                names = {owner.name for owner in owners.get(weight.name, [])[:1]}
+                found[weight.name] = names or self._theirs.scattered(self._reference, weight)
+            else:
+                values = values_of(self._reference, whole(weight))
+                equal = [] if values is None else self._theirs.equal_vectors(values, (weight.dtype,))
+                found[weight.name] = {owner.name for owner in equal}
+            if weight.name in self._places:  # a place of its own, and values in another weight's: that is a bug
+                found[weight.name] -= {part.name for place in self._places.values() for part, _ in place.parts}
+        return found
+
+    def _is_strange(self, name: str) -> bool:
+        return self._compared[name].value in (Value.OTHER, Value.PARTLY)
+
+    def _misplaced(self, weight: Weight, place: Place, holders: list[Weight]) -> Verdict:
+        """Its place holds another weight's values; of equal ones the likeliest is named."""
+        swapped = [other for other in holders if self._holds(other, weight)]
+        same_kind = [other for other in holders if template(other.name)[0] == template(weight.name)[0]]
+        other = (swapped or same_kind or holders)[0]
+        if template(other.name)[0] == template(weight.name)[0]:
+            kind = Kind.OTHER_LAYER
+        else:
+            kind = Kind.SWAPPED if swapped else Kind.OTHER_WEIGHT
+        return Verdict(weight.name, kind, *_where(place), other.name)
+
+    def _holds(self, other: Weight, weight: Weight) -> bool:
+        """Whether the place of `other` holds `weight`."""
+        place = self._places.get(other.name)
+        return place is not None and self._compare(weight, place).is_same_weight
+
+    def _not_there(self, weight: Weight, place: Place, mostly_found: bool) -> Verdict:
+        found = self._compared[weight.name]
+        if found.value is Value.CONSTANT:
+            constant = f"{found.constant:.3g}"
+            return Verdict(weight.name, Kind.NEVER_LOADED, *_where(place), why=f"all {constant}", comparison=found)
+        if found.value is Value.PARTLY:
+            why = f"{found.share:.0%} of its rows are there"
+            return Verdict(weight.name, Kind.PARTLY, *_where(place), why=why, comparison=found)
+        if found.value is Value.SAME_NORMS:
+            why = "rows of the same norms in other directions: rotated?"
+            return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why=why, comparison=found)
+        if not mostly_found or self._size(place) != int(np.prod(weight.shape)):
+            return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why="nothing of it is there", comparison=found)
+        why = "none of the reference's rows is in it" if len(weight.shape) > 1 else "its values are no weight's"
+        return Verdict(weight.name, Kind.NEVER_LOADED, *_where(place), why=why, comparison=found)
+
+    def _size(self, place: Place) -> int:
+        """Numbers in a place; ranges are of output channels."""
+        total = 0
+        for weight, ranges in place.parts:
+            size = int(np.prod(weight.shape))
+            if ranges:
+                count = sum(stop - start for start, stop in ranges)
+                axis = next((n for n in weight.shape if n >= max(stop for _, stop in ranges)), count)
+                size = size // axis * count
+            total += size
+        return total
+
+
+def _where(place: Place) -> tuple[str, str]:
+    return str(place), place.parts[0][0].name

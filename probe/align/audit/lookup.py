@@ -1,0 +1,102 @@
+"""Whose weights are these? Rows of one model are looked up among all rows and columns of another."""
+
+from collections import Counter
+from collections.abc import Mapping as Mapping_
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.align.audit.matrices import SHORTEST, vectors_of, whole
+from probe.align.audit.nearest import Nearest
+from probe.align.audit.places import Place
+from probe.align.audit.vectors import NEAR, Numbers, compare_vectors
+from probe.dump import Dump, Weight
+
+ASKED = 8
+"""Vectors of each view of a matrix that are looked up."""
+NEEDED = 0.6
+"""Share of these that must lie in one weight; two unrelated vectors agree with a probability of 1e-9."""
+
+
+class Lookup:
+    """All weights of one dump, by value."""
+
+    def __init__(self, dump: Dump) -> None:
+        self._dump = dump
+        self._matrices = [weight for weight in dump.weights if len(weight.shape) > 1 and not weight.tied_to]
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], Nearest]:
+        """The owner of each sketch, and the sketches."""
+        owners, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for number, weight in enumerate(self._matrices):
+            for view in weight.views:
+                if view.length >= SHORTEST:
+                    rows.append(np.arange(view.first, view.first + view.count))
+                    owners.append(np.full(view.count, number))
+        chosen = np.concatenate(rows)
+        owner = np.concatenate(owners)
+        alive = self._dump.sketches.norms[chosen] > 0
+        return owner[alive], Nearest(self._dump.sketches.directions[chosen[alive]].astype(np.float32))
+
+    @cached_property
+    def _vectors(self) -> dict[int, tuple[list[Weight], NDArray[np.float64]]]:
+        """By length: all one-dimensional weights, and their values one below the other."""
+        found: dict[int, list[tuple[Weight, Numbers]]] = {}
+        for weight in self._dump.weights:
+            if len(weight.shape) == 1 and not weight.tied_to:
+                values = self._dump.weight_value(weight.name, weight.dtype)
+                if values is not None and len(values) >= SHORTEST // 2 and np.ptp(values) > 0:
+                    found.setdefault(len(values), []).append((weight, values.astype(np.float64)))
+        return {size: ([w for w, _ in rows], np.stack([v for _, v in rows])) for size, rows in found.items()}
+
+    def owners(self, asking: Dump, asked: Mapping_[str, Place]) -> dict[str, list[Weight]]:
+        """Per matrix of another dump (`asked`): the weights that hold its rows or columns, likeliest first."""
+        queries: list[NDArray[np.float32]] = []
+        groups: list[tuple[str, int]] = []
+        for name, place in asked.items():
+            for vectors in vectors_of(asking, place):
+                alive = np.flatnonzero(vectors.norms > 0)
+                if vectors.length >= SHORTEST and len(alive):
+                    chosen = alive[np.unique(np.linspace(0, len(alive) - 1, min(ASKED, len(alive))).astype(int))]
+                    queries.append(vectors.directions[chosen])
+                    groups.append((name, len(chosen)))
+        if not queries or not self._matrices:
+            return {}
+        owner, index = self._index
+        hits = index.find(np.concatenate(queries))
+        votes: dict[str, Counter[int]] = {}
+        at = 0
+        for name, count in groups:
+            mine = hits[at : at + count]
+            at += count
+            for number, found in Counter(owner[mine[mine >= 0]].tolist()).items():
+                if found >= max(NEEDED * count, min(count, 2)):
+                    votes.setdefault(name, Counter())[number] += found
+        return {name: [self._matrices[number] for number, _ in counts.most_common()] for name, counts in votes.items()}
+
+    def scattered(self, asking: Dump, weight: Weight) -> set[str]:
+        """Names of all weights that together hold a matrix's rows (experts, say); empty where they do not hold all."""
+        owner, index = self._index
+        for vectors in vectors_of(asking, whole(weight)):
+            alive = np.flatnonzero(vectors.norms > 0)
+            if vectors.length < SHORTEST or not len(alive) or not len(owner):
+                continue
+            chosen = alive[np.unique(np.linspace(0, len(alive) - 1, 4 * ASKED).astype(int))]
+            hits = index.find(vectors.directions[chosen])
+            if (hits >= 0).mean() >= 0.9:
+                return {self._matrices[number].name for number in owner[hits[hits >= 0]]}
+        return set()
+
+    def equal_vectors(self, values: Numbers, dtypes: tuple[str, ...]) -> list[Weight]:
+        """The one-dimensional weights that are `values`, up to rounding and a constant."""
+        if len(values) not in self._vectors or np.ptp(values) == 0:
+            return []
+        weights, rows = self._vectors[len(values)]
+        centred = values - values.mean()
+        others = rows - rows.mean(axis=1, keepdims=True)
+        near = np.linalg.norm(others - centred, axis=1) <= NEAR * np.linalg.norm(centred)
+        compared = [(weights[n], compare_vectors(rows[n], values, dtypes)) for n in np.flatnonzero(near)]
+        alike = [(weight, comparison) for weight, comparison in compared if comparison.is_same_weight]
+        return [weight for weight, _ in sorted(alike, key=lambda pair: pair[1].noise)]

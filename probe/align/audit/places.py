@@ -1,0 +1,83 @@
+"""Where the candidate should have each reference weight: by the mapping of modules, and by equal names."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from probe.align.mapping import Mapping, Slice, Source
+from probe.dump import Dump, Weight
+
+Ranges = tuple[Slice, ...] | None
+"""Of the output channels; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Candidate weights that together, one after the other, stand for one reference weight."""
+
+    parts: tuple[tuple[Weight, Ranges], ...]
+
+    def __str__(self) -> str:
+        return " + ".join(_part_name(weight, ranges) for weight, ranges in self.parts)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.parts) == 1 and self.parts[0][1] is None
+
+
+def _part_name(weight: Weight, ranges: Ranges) -> str:
+    if ranges is None:
+        return weight.name
+    shown = ",".join(f"{start}:{stop}" for start, stop in ranges[:2])
+    return f"{weight.name}[{shown}{',...' if len(ranges) > 2 else ''}]"
+
+
+def places(reference: Dump, candidate: Dump, mapping: Mapping) -> dict[str, Place]:
+    """By the reference weight's name; without those whose module has no counterpart, and whose name has none."""
+    homes = _homes(mapping)
+    ours, theirs = _by_module(reference), _by_module(candidate)
+    by_name = {weight.name: weight for weight in candidate.weights}
+    found: dict[str, Place] = {}
+    for module, weights in ours.items():
+        sources = homes.get(module, ())
+        for weight in weights:
+            chosen = [_counterpart(weight, weights, theirs.get(source.tap.module, [])) for source in sources]
+            if chosen and all(chosen):
+                parts = [(one, source.columns) for one, source in zip(chosen, sources, strict=True) if one]
+                found[weight.name] = Place(tuple(parts))
+            elif not sources and weight.name in by_name:
+                found[weight.name] = Place(((by_name[weight.name], None),))
+    return found
+
+
+def _homes(mapping: Mapping) -> dict[str, tuple[Source, ...]]:
+    """Per reference module, which outputs of which candidate modules stand for its first output; else for its input."""
+    homes: dict[str, tuple[Source, ...]] = {}
+    inputs: dict[str, tuple[Source, ...]] = {}
+    for pair in mapping.pairs:
+        if pair.firm:
+            (inputs if pair.reference.is_input else homes).setdefault(pair.reference.module, pair.sources)
+    return inputs | homes
+
+
+def _by_module(dump: Dump) -> dict[str, list[Weight]]:
+    modules: dict[str, list[Weight]] = defaultdict(list)
+    for weight in dump.weights:
+        modules[weight.module].append(weight)
+    return modules
+
+
+def _counterpart(weight: Weight, siblings: list[Weight], others: list[Weight]) -> Weight | None:
+    """Of one module's weights, the one of the same name; else the only one, or as manieth, of the same kind."""
+    leaf = weight.name.rpartition(".")[2]
+    same = [other for other in others if other.name.rpartition(".")[2] == leaf]
+    if same:
+        return same[0]
+    alike = [sibling for sibling in siblings if _is_vector(sibling) == _is_vector(weight)]
+    others_alike = [other for other in others if _is_vector(other) == _is_vector(weight)]
+    if len(others_alike) != len(alike):
+        return None
+    return others_alike[alike.index(weight)]
+
+
+def _is_vector(weight: Weight) -> bool:
+    return len(weight.shape) < 2

@@ -14,6 +14,7 @@ A mapping table (--map FILE.toml) overrides what is inferred:
 examples:
   probe diff ref.h5 cand.h5
   probe diff ref.h5 cand.h5 --json | jq .verdict
+  probe diff ref.h5 cand.h5 --weights
   probe diff ref.h5 cand.h5 --reference py:reference.py:build
 
 exit codes: 0 identical or rounding noise, 1 diverged, 2 the two cannot be compared
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the whole report as JSON, schema 1")
     parser.add_argument("--map", type=file, metavar="FILE.toml", help="a mapping table")
     parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
+    parser.add_argument("--weights", action="store_true", help="compare the weights alone: no activation, no model")
     parser.add_argument("--reference", metavar="TARGET", help="load the reference from here")
     parser.add_argument(
         "--arg", action="append", default=[], metavar="KEY=VALUE", help="for --reference py:...; repeatable"
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> bool:
             "--arg has no effect without --reference",
             hint="a dump's own target is loaded with the arguments it was recorded with",
         )
+    if args.weights:
+        return _weights(args)
     target = None
     if args.reference:
         from probe.targets import parse, read_arguments
@@ -79,3 +83,27 @@ def run(args: argparse.Namespace) -> bool:
 
         print_report(report)
     return report.verdict is Verdict.DIVERGED
+
+
+def _weights(args: argparse.Namespace) -> bool:
+    """Whether any weight is suspicious."""
+    from probe.compare.weights import audit_weights
+    from probe.errors import ProbeError
+
+    if args.reference or args.no_replay or args.trust_remote_code:
+        flag = "--reference" if args.reference else "--no-replay" if args.no_replay else "--trust-remote-code"
+        raise ProbeError(
+            f"{flag} has no effect with --weights", hint="no model is run for it: leave one of the two away"
+        )
+    found = audit_weights(args.reference_dump, args.candidate_dump, table=args.map)
+    if args.json:
+        from dataclasses import asdict
+
+        from probe.render.json import print_json
+
+        print_json({"schema": 1, "weights": [asdict(finding) for finding in found]})
+    else:
+        from probe.render.weights import print_audit
+
+        print_audit(found)
+    return any(finding.suspicious for finding in found)

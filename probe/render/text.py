@@ -8,6 +8,7 @@ from rich.text import Text
 
 from probe.render.console import console, prose
 from probe.render.printable import printable
+from probe.render.weights import is_repeated, print_suspicious
 from probe.report import Finding, Report, Status, TapComparison, Verdict
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
@@ -38,8 +39,9 @@ def print_report(report: Report) -> None:
 
 def _print_verdict(out: Console, report: Report) -> None:
     for check in report.trust:
-        if check.status is not Status.OK:
+        if check.status is not Status.OK and not is_repeated(check, report):
             prose(out, Text(printable(check.message), style="yellow"), f"{MARKS[check.status]}:")
+    print_suspicious(out, report.weights)
     line = Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ")
     match report.verdict:
         case Verdict.IDENTICAL:

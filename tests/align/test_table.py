@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 import probe
+from probe.align.pairs import align
+from probe.align.table import apply_table
 from probe.errors import ProbeError
 from probe.report import Verdict
 
@@ -77,9 +79,13 @@ def test_a_row_pairs_what_nothing_else_could(dumps):
 
 def test_a_skipped_module_is_not_compared(dumps):
     text = GOOD + '[[skip]]\nreference = "layers.2"\nreason = "another point"\n'
-    report = probe.diff(*dumps[:2], reference=dumps[2], table=table(dumps, text))
-    assert "layers.2:out" in report.reference_only
-    assert "layers.1:out" not in report.reference_only
+    with probe.open(dumps[0]) as ours, probe.open(dumps[1]) as theirs:
+        mapping = apply_table(table(dumps, text), align(ours, theirs), ours, theirs)
+    skipped = {one.tap.name: one.reason for one in mapping.skipped}
+    assert skipped == {"layers.2:in": "another point", "layers.2:out": "another point"}
+    others = {tap.name for tap in mapping.reference_only} | {pair.reference.name for pair in mapping.pairs}
+    assert "layers.1:out" in others
+    assert not skipped.keys() & others
 
 
 @pytest.mark.parametrize(
@@ -89,9 +95,9 @@ def test_a_skipped_module_is_not_compared(dumps):
         ("", "is empty"),
         ("[[pairs]]\n", "unknown table 'pairs'"),
         ("[[pair]]\ncandidate = 'steps.0'\n", "pair 1: reference is missing"),
-        ("[[pair]]\nreference = 'layers.0'\n", "pair 1: candidate is missing"),
+        ("[[pair]]\nreference = 'layers.0'\n", "pair 1 ('layers.0'): candidate is missing"),
         ("[[pair]]\nreference = 'blocks.{i}'\ncandidate = 'steps.{i}'\n", "the reference has no module 'blocks.{i}'"),
-        (GOOD + "[[pair]]\nreference = 'layers.0'\ncandidate = 'nowhere'\n", "pair 2: the candidate has no module"),
+        (GOOD + "[[pair]]\nreference = 'layers.0'\ncandidate = 'nowhere'\n", "pair 2 ('layers.0'): the candidate has"),
         ("[[pair]]\nreference = 'layers.0'\ncandidate = 'steps.0[8'\n", "cannot read 'steps.0[8'"),
     ],
 )

@@ -1,0 +1,145 @@
+"""A table's pairs, and what they make of a mapping that was inferred."""
+
+from dataclasses import dataclass, field
+
+from probe.align.mapping import Mapping, Pair, Skipped, Source
+from probe.align.modules import Match
+from probe.align.pairs import pair_taps
+from probe.align.part import Part
+from probe.align.same_tensor import with_same_tensors
+from probe.align.table.claims import Claim, Claims
+from probe.align.table.explicit import Fitting
+from probe.align.table.rows import Problem, Table
+from probe.align.table.sides import Side
+from probe.align.table.sizes import Sizes
+from probe.dump import Dump
+from probe.tap import Tap
+
+Key = tuple[int, str]
+"""A tap's step and name."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a table says of two dumps."""
+
+    pairs: dict[Key, Pair] = field(default_factory=dict)
+    skipped: dict[Key, Skipped] = field(default_factory=dict)
+    governed: dict[Key, str] = field(default_factory=dict)
+    """The row that speaks for a tap of the reference, whether it is paired or not."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+def pairs_of_table(table: Table, reference: Dump, candidate: Dump) -> Applied:
+    """The pairs of the table's rows alone; nothing is inferred but layouts and ports."""
+    ours, theirs = Side(reference), Side(candidate)
+    claims = Claims(table, ours, theirs)
+    applied = Applied(problems=[*table.problems, *claims.problems])
+    fitting = Fitting(ours, theirs)
+    config = reference.attribute("config")
+    sizes = {str(row): Sizes({**table.sizes, **row.sizes}, config) for row in table.rows}
+    matches: dict[str, Match] = {}
+    for claim in sorted(claims.by_key.values(), key=_precedence):
+        taps = _taps_of(claim, ours)
+        keys = [(tap.step, tap.name) for tap in taps]
+        applied.governed |= dict.fromkeys(keys, str(claim.row))
+        for key in keys:
+            applied.pairs.pop(key, None)
+            applied.skipped.pop(key, None)
+        if claim.row.kind == "skip":
+            applied.skipped |= {key: Skipped(tap, claim.row.reason) for key, tap in zip(keys, taps, strict=True)}
+            continue
+        whole = claim.port is None
+        mains = [tap for tap in taps if tap is ours.main_output.get((tap.step, tap.module, tap.call))]
+        found = []
+        try:
+            for tap in mains if whole else taps:
+                port = None if whole else claim.port
+                pair = fitting.pair(tap, list(claim.places), claim.row, sizes[str(claim.row)], port)
+                found += [pair] if pair else []
+            if not found and (mains or not whole):
+                what = "no output" if whole else f"no {claim.port!r}"
+                raise ValueError(f"{claim.module!r} has {what} that also {_written(claim)} has")
+        except ValueError as error:
+            hint = "layout, sizes, channels [0:64] and a tap's own row bring shapes together: probe map --help"
+            applied.problems.append(Problem(str(claim.row), f"{claim.module!r}: {error}", hint))
+            continue
+        applied.pairs |= {(pair.reference.step, pair.reference.name): pair for pair in found}
+        if whole and all(where.port is None and where.call is None for where in claim.places):
+            matches[claim.module] = Match(tuple(Part(where.module) for where in claim.places), "table", claim.row.firm)
+    _add_other_ports(applied, pair_taps(reference, candidate, matches))
+    return applied
+
+
+def _add_other_ports(applied: Applied, of_modules: Mapping) -> None:
+    """Inputs, and further outputs, of modules that are paired whole."""
+    for pair in of_modules.pairs:
+        key = (pair.reference.step, pair.reference.name)
+        if key in applied.governed and key not in applied.pairs and key not in applied.skipped:
+            applied.pairs[key] = pair
+
+
+def _precedence(claim: Claim) -> tuple[bool, bool]:
+    """Modules first, so that single taps come over them."""
+    return claim.port is not None, claim.call is not None
+
+
+def _taps_of(claim: Claim, side: Side) -> list[Tap]:
+    taps = side.of_module[claim.module]
+    return [tap for tap in taps if claim.port in (None, tap.port) and claim.call in (None, tap.call)]
+
+
+def _written(claim: Claim) -> str:
+    return " + ".join(where.module for where in claim.places)
+
+
+def merged(applied: Applied, inferred: Mapping, reference: Dump, candidate: Dump) -> Mapping:
+    """`inferred` where no row speaks, without pairs whose candidate values a row gives to another reference tap."""
+    taken: dict[Key, list[tuple[Source, Pair]]] = {}
+    for pair in applied.pairs.values():
+        if not pair.reference.is_input:
+            for source in pair.sources:
+                taken.setdefault((source.tap.step, source.tap.name), []).append((source, pair))
+    pairs = dict(applied.pairs)
+    for pair in inferred.pairs:
+        key = (pair.reference.step, pair.reference.name)
+        if key not in applied.governed and not any(_given_away(pair, source, taken) for source in pair.sources):
+            pairs[key] = pair
+    ordered = [pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs]
+    for pair in with_same_tensors(reference, ordered):
+        key = (pair.reference.step, pair.reference.name)
+        if key not in applied.governed:
+            pairs[key] = pair
+    used = {(source.tap.step, source.tap.name) for pair in pairs.values() for source in pair.sources}
+    return Mapping(
+        tuple(pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs),
+        tuple(tap for tap in reference.taps if (tap.step, tap.name) not in pairs.keys() | applied.skipped.keys()),
+        tuple(tap for tap in candidate.taps if (tap.step, tap.name) not in used),
+        inferred.remarks,
+        tuple(applied.skipped.values()),
+    )
+
+
+def _given_away(pair: Pair, source: Source, taken: dict[Key, list[tuple[Source, Pair]]]) -> bool:
+    if pair.reference.is_input:
+        return False
+    others = taken.get((source.tap.step, source.tap.name), ())
+    return any(overlap(source, other) and not same_values(pair.reference, by.reference) for other, by in others)
+
+
+def overlap(one: Source, other: Source) -> bool:
+    """Whether two sources of one tap share channels."""
+    if one.columns is None or other.columns is None:
+        return True
+    ranges = sorted([*((*cut, 0) for cut in one.columns), *((*cut, 1) for cut in other.columns)])
+    last = [0, 0]
+    for start, stop, side in ranges:
+        if start < last[1 - side]:
+            return True
+        last[side] = max(last[side], stop)
+    return False
+
+
+def same_values(one: Tap, other: Tap) -> bool:
+    """A tensor that two modules hand on is two taps of the same numbers."""
+    return one.statistics.hash == other.statistics.hash and one.num_elements == other.num_elements

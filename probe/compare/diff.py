@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.align.audit import audit
-from probe.align.audit import audit
 from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
@@ -73,7 +72,6 @@ def diff(
             first=first,
             findings=found,
             replayed=errors is not None,
-            weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
             weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
             notes=tuple(
                 f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"

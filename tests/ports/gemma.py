@@ -33,6 +33,52 @@ SOURCES = {
 }
 """Which of transformers' weights are stacked into each weight of a layer."""
 
+TRUTH = {
+    ":in.input_ids": ":in.input_ids",
+    "model:in.input_ids": ":in.input_ids",
+    "model.embed_tokens:in": "embedder:in",
+    "model.embed_tokens:out": "layers.0:in",
+    "model.layers.{i}:in": "layers.{i}:in",
+    "model.layers.{i}.input_layernorm:in": "layers.{i}.pre_attention_norm:in",
+    "model.layers.{i}.input_layernorm:out": "layers.{i}.pre_attention_norm:out",
+    "model.layers.{i}.self_attn:in.hidden_states": "layers.{i}.attn:in",
+    "model.layers.{i}.self_attn.?_proj:in": "layers.{i}.attn.wqkv:in",
+    "model.layers.{i}.self_attn.q_proj:out": "layers.{i}.attn.wqkv:out[0:64]",
+    "model.layers.{i}.self_attn.k_proj:out": "layers.{i}.attn.wqkv:out[64:96]",
+    "model.layers.{i}.self_attn.v_proj:out": "layers.{i}.attn.wqkv:out[96:128]",
+    "model.layers.{i}.self_attn.o_proj:in": "layers.{i}.attn.wo:in",
+    "model.layers.{i}.self_attn.o_proj:out": "layers.{i}.attn.wo:out",
+    "model.layers.{i}.self_attn:out": "layers.{i}.attn:out",
+    "model.layers.{i}.post_attention_layernorm:in": "layers.{i}.post_attention_norm:in",
+    "model.layers.{i}.post_attention_layernorm:out": "layers.{i}.post_attention_norm:out",
+    "model.layers.{i}.pre_feedforward_layernorm:in": "layers.{i}.pre_ffw_norm:in",
+    "model.layers.{i}.pre_feedforward_layernorm:out": "layers.{i}.pre_ffw_norm:out",
+    "model.layers.{i}.mlp:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.gate_proj:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.gate_proj:out": "layers.{i}.w13:out[0:160]",
+    "model.layers.{i}.mlp.act_fn:in": "layers.{i}.w13:out[0:160]",
+    "model.layers.{i}.mlp.act_fn:out": None,
+    "model.layers.{i}.mlp.up_proj:in": "layers.{i}.w13:in",
+    "model.layers.{i}.mlp.up_proj:out": "layers.{i}.w13:out[160:320]",
+    "model.layers.{i}.mlp.down_proj:in": "layers.{i}.w2:in",
+    "model.layers.{i}.mlp.down_proj:out": "layers.{i}.w2:out",
+    "model.layers.{i}.mlp:out": "layers.{i}.w2:out",
+    "model.layers.{i}.post_feedforward_layernorm:in": "layers.{i}.post_ffw_norm:in",
+    "model.layers.{i}.post_feedforward_layernorm:out": "layers.{i}.post_ffw_norm:out",
+    "model.layers.{i}:out": "layers.{i}:out",
+    "model.norm:in": "final_norm:in",
+    "model.norm:out": "final_norm:out",
+    "model:out.last_hidden_state": "final_norm:out",
+    "lm_head:in": "final_norm:out",
+    "lm_head:out": None,
+    ":out.logits": ":out",
+    "model.layers.{i}.self_attn:out.1": None,
+    "model.rotary_emb:*": None,
+    "*:in.attention_mask": None,
+    "*:in.position_*": None,
+}
+"""Where the numbers of the zoo's Gemma 2 (tests/zoo) lie: see truth.py beside this file."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerSettings:

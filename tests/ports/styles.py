@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tests.ports import (
     bert,
+    gemma,
     gemma3,
     gpt2,
     gpt2_kernels,
@@ -103,6 +104,7 @@ STYLES = [
         inputs=speech,
     ),
     Style("bert, fused, no padding", "bert", bert.convert, bert.TRUTH, inputs=padded_batch),
+    Style("gemma2, fused", "gemma2", gemma.convert, gemma.TRUTH),
     Style("llama, fused", "llama", llama.convert, llama.TRUTH),
     Style("llama, Meta", "llama", llama_meta.convert, llama_meta.TRUTH, renamed=(("input_ids", "tokens"),)),
     Style("llama, padded", "llama", llama_padded.convert, llama_padded.TRUTH),

@@ -14,9 +14,9 @@ def by_outputs(segments: list[Segment], view: View, *, is_embedding: bool) -> li
     if is_embedding:
         return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
     if whole:
-        return [(_outputs(segment),) for segment in whole]
+        return [(_outputs(segment, view),) for segment in whole]
     chain = _chain(segments, view.count)
-    return [tuple(_outputs(segment) for segment in chain)] if chain else []
+    return [tuple(_outputs(segment, view) for segment in chain)] if chain else []
 
 
 def by_inputs(segments: list[Segment], view: View) -> list[Option]:
@@ -29,12 +29,13 @@ def by_inputs(segments: list[Segment], view: View) -> list[Option]:
         return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
     entire = [segment for segment in segments if segment.rows == ((0, segment.view.count),)]
     chain = _chain(entire, view.count)
-    return [tuple(Part(segment.weight.name, None, None, is_shard=True) for segment in chain)] if chain else []
+    return [tuple(Part(segment.weight.name, is_shard=True) for segment in chain)] if chain else []
 
 
-def _outputs(segment: Segment) -> Part:
+def _outputs(segment: Segment, view: View) -> Part:
     count = segment.view.count
-    return Part(segment.weight.name, None if segment.rows == ((0, count),) else segment.rows, count)
+    columns = None if segment.rows == ((0, count),) else segment.rows
+    return Part(segment.weight.name, columns, count, view.length if segment.view.length > view.length else None)
 
 
 def _chain(segments: list[Segment], count: int) -> list[Segment]:

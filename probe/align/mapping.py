@@ -24,6 +24,8 @@ class Source:
     """Ranges of the last axis, in the reference's order; None takes all of it."""
     num_merged: int = 1
     """So many of the last axes count as one: heads, and the channels of each."""
+    block: int | None = None
+    """Index of the first axis: of keys and values that come stacked, the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Pair:
     @property
     def is_plain(self) -> bool:
         """Same shape, whole tensor: the two can be read block by block side by side."""
-        whole = len(self.sources) == 1 and self.sources[0].columns is None
+        whole = len(self.sources) == 1 and self.sources[0].columns is None and self.sources[0].block is None
         return whole and self.layout == Layout() and self.sources[0].tap.shape == self.reference.shape
 
 
@@ -91,6 +93,8 @@ class Mapping:
 
 
 def _source_name(source: Source) -> str:
+    if source.block is not None:
+        return f"{source.tap.name}[{source.block}]"
     if source.columns is None:
         return source.tap.name
     ranges = ",".join(f"{start}:{stop}" for start, stop in source.columns[:4])
@@ -106,6 +110,8 @@ def candidate_values(pair: Pair, dump: Dump, kept_tokens: NDArray[np.bool_] | No
     parts = []
     for source in pair.sources:
         values = dump.read(source.tap)
+        if source.block is not None:
+            values = values[source.block]
         if source.columns is not None:
             values = values.reshape(*values.shape[: values.ndim - source.num_merged], -1)
             values = np.concatenate([values[..., start:stop] for start, stop in source.columns], axis=-1)

@@ -83,14 +83,21 @@ class _Fit:
         """The candidate values meant by `part`, and their shape; inputs are not sliced, only outputs."""
         if number_kind(tap.dtype) != number_kind(other.dtype):
             return None
-        if other.is_input or not other.shape:
+        if not other.shape:
             return Source(other), other.shape
+        if other.is_input:
+            if part.num_inputs is None or other.shape[-1] <= part.num_inputs:
+                return Source(other), other.shape
+            return Source(other, ((0, part.num_inputs),)), (*other.shape[:-1], part.num_inputs)
         if part.width is not None and not _has_axis(other.shape, part.width):
             return None  # the module computes more than its weights say: attention around a fused projection
         if part.columns is None:
             return Source(other), other.shape
         last = max(stop for _, stop in part.columns)
-        num_merged = next((n for n in (1, 2, 3) if math.prod(other.shape[-n:]) == part.width), 1)
+        num_merged = next((n for n in (1, 2, 3) if math.prod(other.shape[-n:]) == part.width), None)
+        if num_merged is None and (block := _block(part, other.shape)) is not None:
+            return Source(other, block=block), other.shape[1:]
+        num_merged = num_merged or 1
         if last > math.prod(other.shape[-num_merged:]):
             return None
         width = sum(stop - start for start, stop in part.columns)
@@ -151,4 +158,14 @@ def _has_axis(shape: tuple[int, ...], width: int) -> bool:
     """Whether `width` channels are an axis, or two (heads, and channels a head) with or without tokens in between."""
     if width in shape:
         return True
-    return len(shape) > 2 and width in (shape[-1] * shape[-2], shape[-1] * shape[-3])
+    merged = (shape[-1] * shape[-2], shape[-1] * shape[-3]) if len(shape) > 2 else ()
+    return width in merged or width in (shape[0] * size for size in (shape[-1], *merged))
+
+
+def _block(part: Part, shape: tuple[int, ...]) -> int | None:
+    """Index of the first axis that has the part's channels, where they are stacked there: [2, B, T, H, D]."""
+    if not part.columns or len(part.columns) > 1 or part.width is None or len(shape) < 3:
+        return None
+    start, stop = part.columns[0]
+    stacked = part.width == shape[0] * (stop - start) and start % (stop - start) == 0
+    return start // (stop - start) if stacked and stop - start in (shape[-1], shape[-1] * shape[-2]) else None

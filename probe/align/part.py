@@ -12,6 +12,8 @@ class Part:
     """None: all."""
     width: int | None = None
     """Channels that the module's output has if it is what its weights make it; None: not known."""
+    num_inputs: int | None = None
+    """Of its input so many channels are the reference's, and the rest padding; None: all."""
     is_shard: bool = False
     """It holds some of the input channels alone: its input is a part of the reference's, its output only a summand."""
 

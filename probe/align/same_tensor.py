@@ -89,8 +89,9 @@ def _key(tap: Tap, kind: str = "float") -> Key | None:
 
 def _distance(pair: Pair) -> float:
     """Of the two tensors' statistics, in units of what rounding may do; for a part of a tensor they say nothing."""
-    r, c = pair.reference, pair.sources[0].tap
-    if len(pair.sources) > 1 or pair.sources[0].columns or r.num_elements != c.num_elements:
+    r, source = pair.reference, pair.sources[0]
+    c = source.tap
+    if source != Source(c) or len(pair.sources) > 1 or r.num_elements != c.num_elements:
         return 0.0
     a, b = r.statistics, c.statistics
     rounding = NEAR + 4 * max(UNIT_ROUNDOFF.get(tap.dtype, 0.0) for tap in (r, c))
@@ -103,6 +104,6 @@ def _same_sources(own: Pair, other: Pair) -> bool:
     if own.layout != other.layout or len(own.sources) != len(other.sources):
         return False
     return all(
-        ours.columns == theirs.columns and _key(ours.tap) is not None and _key(ours.tap) == _key(theirs.tap)
+        replace(ours, tap=theirs.tap) == theirs and (key := _key(ours.tap)) is not None and key == _key(theirs.tap)
         for ours, theirs in zip(own.sources, other.sources, strict=True)
     )

@@ -76,10 +76,10 @@ class WeightTable:
         rows = self._sketch(matrix)
         columns = self._sketch(matrix.T) if tensor.dim() > 1 else (rows[0], 0)
         if has_inner_views(tuple(tensor.shape)):
-            inner = real.flatten(0, 1)
+            inner = real.flatten(0, -2)
             self._sketch(inner)
             self._sketch(inner.T)
-            for matrix in real:
+            for matrix in real.flatten(0, -3):
                 self._sketch(matrix.T)
         measured = statistics(bits.reshape(-1), dtype)
         self.weights.append(Weight(name, module, "", tuple(tensor.shape), dtype, measured, *rows, *columns))

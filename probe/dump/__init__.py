@@ -9,7 +9,7 @@
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
     /weight_sketches       a norm and eight projections of every row and every column of every weight, and of those of
-                           three axes also seen as a matrix of their last axis (Weight.views)
+                           three and four axes also along their inner ones (Weight.views)
     /weight_values/<name>  the values of one-dimensional parameters
 
 bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous. Tables are in chunks,

@@ -13,7 +13,7 @@ NUM_PROJECTIONS = 8
 
 
 SHORTEST_INNER = 8
-"""Elements; vectors along the last of three axes that are shorter (a convolution's kernel) identify nothing."""
+"""Elements; vectors along a last axis that is shorter (a convolution's kernel) identify nothing."""
 
 
 class Axis(StrEnum):
@@ -24,7 +24,8 @@ class Axis(StrEnum):
     COLUMNS = "columns"
     """One for each index of all other axes, over the first."""
     INNER_ROWS = "inner rows"
-    """Of three axes [A, B, C], as heads and stacked experts have them: A B vectors of length C."""
+    """Of three axes [A, B, C], as heads and stacked experts have them: A B vectors of length C. Of four axes the first
+    two count as A, here and below."""
     INNER_COLUMNS = "inner columns"
     """Of three axes [A, B, C]: C vectors of length A B."""
     MIDDLE = "middle"
@@ -68,11 +69,12 @@ class Weight:
         columns = View(Axis.COLUMNS, self.first_column, self.num_columns, self.num_rows)
         if not has_inner_views(self.shape):
             return rows, columns
-        first, count = self.first_column + self.num_columns, self.shape[0] * self.shape[1]
-        length = self.num_columns // self.shape[1]
+        num_blocks = math.prod(self.shape[:-2])
+        first, count = self.first_column + self.num_columns, num_blocks * self.shape[-2]
+        length = self.num_rows * self.num_columns // count
         inner = View(Axis.INNER_ROWS, first, count, length)
         inner_columns = View(Axis.INNER_COLUMNS, first + count, length, count)
-        middle = View(Axis.MIDDLE, first + count + length, self.shape[0] * length, self.shape[1])
+        middle = View(Axis.MIDDLE, first + count + length, num_blocks * length, self.shape[-2])
         return rows, columns, inner, inner_columns, middle
 
 
@@ -87,7 +89,7 @@ class Sketches:
 
 
 def has_inner_views(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 3 and shape[0] > 1 and shape[1] > 0 and shape[2] >= SHORTEST_INNER
+    return len(shape) in (3, 4) and math.prod(shape[:-2]) > 1 and shape[-2] > 0 and shape[-1] >= SHORTEST_INNER
 
 
 def projections(length: int) -> NDArray[np.float32]:

@@ -114,7 +114,7 @@ class Replay:
 def _key(pair: Pair) -> tuple[Any, ...]:
     """Equal for pairs whose candidate values are the same numbers in the same layout."""
     return (
-        tuple((s.tap.statistics.hash, s.tap.dtype, s.columns) for s in pair.sources),
+        tuple((s.tap.statistics.hash, s.tap.dtype, s.columns, s.block) for s in pair.sources),
         pair.layout,
         pair.reference.shape,
     )

@@ -4,6 +4,6 @@
 a command runs.
 """
 
-from probe.commands import demo, diff, dump, env, show
+from probe.commands import demo, diff, dump, env, map, show
 
-COMMANDS = (demo, dump, diff, show, env)
+COMMANDS = (demo, dump, diff, map, show, env)

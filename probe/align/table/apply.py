@@ -28,13 +28,15 @@ class Applied:
     governed: dict[Key, str] = field(default_factory=dict)
     """The row that speaks for a tap of the reference, whether it is paired or not."""
     problems: list[Problem] = field(default_factory=list)
+    num_places: dict[str, int] = field(default_factory=dict)
+    """By row: modules, or taps, of the reference that it stands for."""
 
 
 def pairs_of_table(table: Table, reference: Dump, candidate: Dump) -> Applied:
     """The pairs of the table's rows alone; nothing is inferred but layouts and ports."""
     ours, theirs = Side(reference), Side(candidate)
     claims = Claims(table, ours, theirs)
-    applied = Applied(problems=[*table.problems, *claims.problems])
+    applied = Applied(problems=[*table.problems, *claims.problems], num_places=dict(claims.num_of_row))
     fitting = Fitting(ours, theirs)
     config = reference.attribute("config")
     sizes = {str(row): Sizes({**table.sizes, **row.sizes}, config) for row in table.rows}

@@ -6,11 +6,11 @@ from probe.align.mapping import Mapping
 from probe.align.modules import match_modules
 from probe.align.pairs import pair_taps
 from probe.align.table.agreement import Agreement
+from probe.align.table.apply import Applied, merged
 from probe.align.table.proposal import Proposal, proposals
 from probe.align.table.sides import place
 from probe.align.table.write import head, is_asked, proposed, rows_text, unmatched_text
 from probe.dump import Dump
-from probe.tap import Tap
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,13 @@ def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
     return head(reference.path, candidate.path) + rows + unmatched
 
 
-def lacking_rows(taps: list[Tap], reference: Dump, candidate: Dump) -> list[Proposal]:
-    """Rows for these taps of the reference alone."""
+def lacking_rows(applied: Applied, reference: Dump, candidate: Dump) -> list[Proposal]:
+    """Rows for what a table does not speak of, one a module: not folded, and without what its rows speak against."""
     matches, remarks = match_modules(reference, candidate)
-    mapping = pair_taps(reference, candidate, matches, tuple(remarks))
-    found = proposals(matches, mapping, reference, candidate, lacking=taps)
-    return proposed(with_agreement(found, reference, candidate), taps)
+    inferred = pair_taps(reference, candidate, matches, tuple(remarks))
+    lacking = [tap for tap in reference.taps if (tap.step, tap.name) not in applied.governed]
+    found = proposals(matches, merged(applied, inferred, reference, candidate), reference, candidate, lacking)
+    return with_agreement(found, reference, candidate)
 
 
 def with_agreement(rows: list[Proposal], reference: Dump, candidate: Dump) -> list[Proposal]:

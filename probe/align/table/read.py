@@ -25,7 +25,7 @@ def read_table(path: Path) -> Table:
     """The table at `path`, or the shipped one of this name. ProbeError where there is no table at all."""
     shipped = shipped_table(path)
     name = f"the table {path}" if shipped else str(path)
-    return parse_table(_text(shipped or path), name, shipped=shipped is not None)
+    return parse_table(read_text(shipped or path), name, shipped=shipped is not None)
 
 
 def parse_table(text: str, name: str, *, shipped: bool = False) -> Table:
@@ -61,7 +61,7 @@ def parse_table(text: str, name: str, *, shipped: bool = False) -> Table:
     return Table(name, tuple(rows), sizes, tuple(problems), shipped)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
         with os.fdopen(descriptor, "rb") as opened:

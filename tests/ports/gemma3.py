@@ -86,7 +86,9 @@ class RMSNorm(nn.Module):
         self.offset = offset
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * (self.offset + self.scale)
+        wide = x.float()
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-6)
+        return (normed * (self.offset + self.scale.float())).to(x.dtype)
 
 
 class Einsum(nn.Module):
@@ -142,7 +144,9 @@ class Attention(nn.Module):
         age_TT = places[:, None] - places
         seen_TT = (age_TT >= 0) & (age_TT < (self.window or len(places)))
         # -2.3819763e38 is K_MASK of gemma/gm/nn/_modules.py.
-        weights = torch.where(seen_TT[:, None, None], scores, -2.3819763e38).softmax(-1)
+        weights = (
+            torch.where(seen_TT[:, None, None], scores, -2.3819763e38).softmax(-1, dtype=torch.float32).to(x_BTC.dtype)
+        )
         return self.attn_vec_einsum(torch.einsum("btkgs,bskd->btkgd", weights, v_BTKD).flatten(2, 3))
 
 
@@ -153,7 +157,7 @@ def rotated(x_BTHD: Tensor, max_wavelength: float) -> Tensor:
     angles_T1D = torch.arange(num_tokens)[:, None, None] / timescale
     first, second = x_BTHD.split(head_dim // 2, dim=-1)
     sine, cosine = torch.sin(angles_T1D), torch.cos(angles_T1D)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x_BTHD.dtype)
 
 
 class FeedForward(nn.Module):

@@ -75,8 +75,9 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
-        return (x - mean) * torch.rsqrt(variance + self.eps) * self.scale + self.shift
+        wide = x.float()
+        variance, mean = torch.var_mean(wide, -1, correction=0, keepdim=True)
+        return ((wide - mean) * torch.rsqrt(variance + self.eps)).to(x.dtype) * self.scale + self.shift
 
 
 class Attend(nn.Module):

@@ -67,13 +67,14 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x) * self.weight
 
 
 def rotated(x_BTHD: Tensor, turns_TP: Tensor) -> Tensor:
     """Channels 2 p and 2 p + 1 as one complex number, times that of their token and pair."""
-    pairs_BTHP = torch.view_as_complex(x_BTHD.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs_BTHP * turns_TP[:, None]).flatten(3)
+    pairs_BTHP = torch.view_as_complex(x_BTHD.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs_BTHP * turns_TP[:, None]).flatten(3).type_as(x_BTHD)
 
 
 class Attention(nn.Module):

@@ -77,7 +77,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return x / torch.sqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+        wide = x.float()
+        return (wide / torch.sqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype) * self.weight
 
 
 class Attention(nn.Module):
@@ -94,7 +95,7 @@ class Attention(nn.Module):
         self.merge = shards(num_q, config.hidden_size)
 
     def forward(self, x_NC: Tensor, num_sentences: int) -> Tensor:
-        return sum((self.of_rank(rank, x_NC, num_sentences) for rank in range(NUM_RANKS)), torch.zeros(()))
+        return sum((self.of_rank(rank, x_NC, num_sentences) for rank in range(NUM_RANKS)), x_NC.new_zeros(()))
 
     def of_rank(self, rank: int, x_NC: Tensor, num_sentences: int) -> Tensor:
         q_BHTD, k_BKTD, v_BKTD = (
@@ -111,7 +112,8 @@ def rotated(x_BHTD: Tensor, theta: float) -> Tensor:
     num_tokens, head_dim = x_BHTD.shape[2:]
     angles_TD = torch.outer(torch.arange(num_tokens), theta ** (-torch.arange(0, head_dim, 2) / head_dim)).repeat(1, 2)
     first, second = x_BHTD.chunk(2, dim=-1)
-    return x_BHTD * angles_TD.cos() + torch.cat([-second, first], dim=-1) * angles_TD.sin()
+    turned = x_BHTD * angles_TD.cos() + torch.cat([-second, first], dim=-1) * angles_TD.sin()
+    return turned.to(x_BHTD.dtype)
 
 
 class MLP(nn.Module):
@@ -123,7 +125,7 @@ class MLP(nn.Module):
 
     def forward(self, x_NC: Tensor) -> Tensor:
         ranks = zip(self.gate, self.up, self.down, strict=True)
-        return sum((down(F.silu(gate(x_NC)) * up(x_NC)) for gate, up, down in ranks), torch.zeros(()))
+        return sum((down(F.silu(gate(x_NC)) * up(x_NC)) for gate, up, down in ranks), x_NC.new_zeros(()))
 
 
 class Layer(nn.Module):

@@ -67,7 +67,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight
 
 
 class Attention(nn.Module):
@@ -98,7 +98,7 @@ def rotated(x_NHD: Tensor, position_N: Tensor, theta: float) -> Tensor:
     angles_N1D = position_N[:, None, None] * theta ** (-torch.arange(half) / half)
     first, second = x_NHD[..., :half], x_NHD[..., half:]
     cosine, sine = angles_N1D.cos(), angles_N1D.sin()
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x_NHD.dtype)
 
 
 class FeedForward(nn.Module):

@@ -68,7 +68,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.weight * x * (x.pow(2).mean(-1, keepdim=True) + self.eps) ** -0.5
+        wide = x.float()
+        return self.weight * (wide * (wide.pow(2).mean(-1, keepdim=True) + self.eps) ** -0.5).to(x.dtype)
 
 
 class IntoHeads(nn.Module):
@@ -112,8 +113,10 @@ def rotated(x_BHTD: Tensor, theta: float) -> Tensor:
     """Channels i and i + D/2 of token t, as one complex number, turn by t * theta^(-2i/D)."""
     half = x_BHTD.shape[-1] // 2
     angles_TD = torch.outer(torch.arange(x_BHTD.shape[2]), theta ** (-torch.arange(half) / half))
-    turned = torch.complex(x_BHTD[..., :half], x_BHTD[..., half:]) * torch.polar(torch.ones_like(angles_TD), angles_TD)
-    return torch.cat([turned.real, turned.imag], dim=-1)
+    wide_BHTD = x_BHTD.float()
+    pairs = torch.complex(wide_BHTD[..., :half], wide_BHTD[..., half:])
+    turned = pairs * torch.polar(torch.ones_like(angles_TD), angles_TD)
+    return torch.cat([turned.real, turned.imag], dim=-1).to(x_BHTD.dtype)
 
 
 class FeedForward(nn.Module):

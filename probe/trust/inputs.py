@@ -85,9 +85,10 @@ def difference(mine: Numbers, other: Numbers, kept: Kept) -> str | None:
 
 def _position_difference(mine: Numbers, other: Numbers, kept: Kept) -> tuple[Status, str | None]:
     """[T] and [1, T] stand for every sentence; padded tokens have no position that counts."""
-    shape = kept.shape if kept is not None else max(mine.shape, other.shape, key=len)
     try:
-        mine, other = np.broadcast_to(mine, shape), np.broadcast_to(other, shape)
+        mine, other = np.broadcast_arrays(mine, other)
+        if kept is not None:
+            mine, other = (np.broadcast_to(positions, kept.shape) for positions in (mine, other))
     except ValueError:
         return Status.FAIL, difference(mine, other, kept)
     if kept is not None:

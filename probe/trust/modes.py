@@ -21,7 +21,7 @@ def same_mode(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[Tr
     """Dropout that dropped something makes every verdict chance; train mode alone need not."""
     for name, dump in (("reference", reference), ("candidate", candidate)):
         dropped = dropout_at_work(dump)
-        training = dump.environment.get("training") or []
+        training = [module for module in dump.environment.get("training") or [] if _minds(dump, module)]
         if dropped:
             message = f"dropout was on when the {name} ran: {dropped.module} does not return what it was given"
             yield TrustCheck("mode", Status.FAIL, message)
@@ -29,6 +29,16 @@ def same_mode(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[Tr
             which = training[0] or "the model"
             message = f"the {name} ran in train mode ({which}): dropout makes runs differ; call .eval()"
             yield TrustCheck("mode", Status.WARN, message)
+
+
+def _minds(dump: Dump, module: str) -> bool:
+    """Whether train mode may change what a module computes: one with code of its own, dropout or batch norm.
+
+    A lone nn.GELU that was put in afterwards is in train mode too, and does the same in both.
+    """
+    kind = next((tap.module_class for tap in dump.taps if tap.module == module), None)
+    is_container = any(tap.module.startswith(f"{module}.") or module == "" for tap in dump.taps)
+    return kind is None or is_container or "Dropout" in kind or "BatchNorm" in kind
 
 
 def dropout_at_work(dump: Dump) -> Tap | None:

@@ -34,7 +34,7 @@ def _by_bytes(reference: Dump, mapping: Mapping) -> Iterator[str]:
     containers = _containers(reference)
     for pair in mapping.pairs:
         tap, other = pair.reference, whole(pair)
-        if tap.is_input or other is None or not pair.firm or tap.module not in containers:
+        if tap.is_input or other is None or tap.module not in containers or not (pair.firm or pair.elsewhere):
             continue
         if is_constant(tap) or is_constant(other) or not is_float(tap):
             continue
@@ -99,7 +99,8 @@ def _by_values(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[s
     if norm is None:
         return
     kept = kept_tokens(reference)
-    pairs = [p for p in mapping.pairs if p.firm and not p.reference.is_input and p.reference.module != norm[0].module]
+    pairs = [p for p in mapping.pairs if not p.reference.is_input and p.reference.module != norm[0].module]
+    pairs = [pair for pair in pairs if pair.firm or pair.elsewhere]
     for before, after in (norm, norm[::-1]):
         for pair in [pair for pair in pairs if same_bytes(pair.reference, before)][:FEW]:
             if relative_distance(reference, candidate, pair, kept) < FAR:

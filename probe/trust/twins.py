@@ -4,14 +4,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from probe.align.layouts import number_kind
-from probe.align.mapping import Mapping, Pair
+from probe.align.mapping import Mapping, Pair, Source
 from probe.tap import Tap
 
 
 def whole(pair: Pair) -> Tap | None:
     """The one candidate tap that as a whole stands for a pair's reference; None for parts of fused tensors."""
-    source = pair.sources[0]
-    return source.tap if len(pair.sources) == 1 and source.columns is None else None
+    tap = pair.sources[0].tap
+    return tap if pair.sources == (Source(tap),) else None
 
 
 def is_constant(tap: Tap) -> bool:

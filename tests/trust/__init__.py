@@ -1,0 +1,1 @@
+"""Mistakes of measuring, planted into recordings; and honest recordings, which must pass."""

@@ -43,6 +43,9 @@ class Claims:
             try:
                 for text, candidates in alternatives(row.reference, row.candidates):
                     self._claim(row, text, candidates)
+            except _Missing as error:
+                self._problem(row, str(error), f"'probe show {candidate.dump.path}' lists them")
+                continue
             except ValueError as error:
                 self._problem(row, str(error), "'probe map --help' shows a table's form")
                 continue

@@ -58,10 +58,10 @@ class Fitting:
             return Layout(found.pattern, found.unpadded, scale=row.scale, offset=row.offset)
         names = {name for name in _words(row.layout) if name in sizes}
         given = {name: sizes.value(name) for name in sorted(names)}
-        made = result_shape(row.layout, shape, given, tap.shape)
+        made, taken = result_shape(row.layout, shape, given, tap.shape)
         if _without_ones(made) != _without_ones(tap.shape) or prod(made) != prod(tap.shape):
             raise ValueError(f"{row.layout!r} makes {made} of the candidate's {shape}; the reference has {tap.shape}")
-        return Layout(row.layout, False, tuple(given.items()), row.scale, row.offset)
+        return Layout(row.layout, False, tuple(taken.items()), row.scale, row.offset)
 
 
 def _words(pattern: str) -> list[str]:

@@ -10,8 +10,8 @@ Group = tuple[str, ...]
 _TOKEN = re.compile(r"\s*(\.\.\.|[A-Za-z_][A-Za-z0-9_]*|1|\(|\))")
 
 
-def result_shape(pattern: str, shape: Shape, sizes: Mapping[str, int], wanted: Shape) -> Shape:
-    """The shape that `pattern` brings `shape` to. ValueError says, in words, why it cannot.
+def result_shape(pattern: str, shape: Shape, sizes: Mapping[str, int], wanted: Shape) -> tuple[Shape, dict[str, int]]:
+    """The shape that `pattern` brings `shape` to, and the sizes it takes. ValueError says, in words, why it cannot.
 
     `sizes` of axes are given; the others follow from `shape`, and where that does not tell them, from `wanted`.
     """
@@ -30,7 +30,8 @@ def result_shape(pattern: str, shape: Shape, sizes: Mapping[str, int], wanted: S
         known = {name: size for name, size in alone.items() if _is_within_group(name, left)} | known
     for group, size in zip(left, shape, strict=True):
         _solve(group, size, known, pattern)
-    return tuple(math.prod(known[name] for name in group) for group in right)
+    taken = {name: known[name] for group in left if len(group) > 1 for name in group}
+    return tuple(math.prod(known[name] for name in group) for group in right), taken
 
 
 def _solve(group: Group, size: int, known: dict[str, int], pattern: str) -> None:

@@ -37,6 +37,10 @@ class Value(StrEnum):
     """Some rows are the reference's."""
     SAME_NORMS = "same norms"
     """Row by row of equal norm, in other directions: multiplied by a rotation?"""
+    UNSEEN = "unseen"
+    """Its numbers are not in the dump."""
+    NONFINITE = "not finite"
+    """It has a NaN or an infinity that the reference has not."""
     OTHER = "other"
 
 

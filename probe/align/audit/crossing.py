@@ -17,8 +17,9 @@ matrices that come after the one norm and before the other."""
 
 def crossed(verdicts: list[Verdict], reference: Dump, candidate: Dump) -> list[Verdict]:
     """The same verdicts, with pairs that are exchanged called swapped."""
-    settled = [v for v in verdicts if v.comparison and v.comparison.is_same_weight and v.place == v.home]
-    by_name, by_order = _by_names(settled), _by_order(settled, reference, candidate)
+    settled = [v for v in verdicts if v.comparison and v.comparison.is_same_weight]
+    by_name = _by_names([v for v in settled if v.place == v.home])
+    by_order = _by_order(settled, reference, candidate)
     checked = []
     for verdict in verdicts:
         for swapped, why in ((by_name, "the names say so"), (by_order, "the candidate uses them in the other order")):
@@ -48,6 +49,8 @@ class _Used:
     reference: int
     candidate: int
     leaf: str
+    is_whole: bool
+    """Nothing else is in the candidate's weight."""
 
 
 def _by_order(settled: list[Verdict], reference: Dump, candidate: Dump) -> dict[str, str]:
@@ -60,10 +63,16 @@ def _by_order(settled: list[Verdict], reference: Dump, candidate: Dump) -> dict[
     for verdict in settled:
         name, home = _module(verdict.reference), _module(verdict.home)
         if name in ours and home in theirs and _layer(name):
-            used = _Used(verdict.reference, ours[name], theirs[home], verdict.reference.rpartition(".")[2])
+            used = _Used(
+                verdict.reference,
+                ours[name],
+                theirs[home],
+                verdict.reference.rpartition(".")[2],
+                verdict.place == verdict.home,
+            )
             if is_matrix[verdict.reference]:
                 matrices[_layer(name)].append(used)
-            elif name not in with_matrix:
+            elif name not in with_matrix and used.is_whole:
                 norms[_layer(name)].append(used)
     swapped: dict[str, str] = {}
     for layer, members in norms.items():
@@ -76,10 +85,14 @@ def _by_order(settled: list[Verdict], reference: Dump, candidate: Dump) -> dict[
 
 
 def _between(first: _Used, second: _Used, matrices: list[_Used]) -> int:
-    return sum(
-        first.reference < matrix.reference < second.reference and second.candidate < matrix.candidate < first.candidate
+    """Matrices that run between the two on both sides; fused ones count once."""
+    between = [
+        matrix
         for matrix in matrices
-    )
+        if first.reference < matrix.reference < second.reference
+        and second.candidate < matrix.candidate < first.candidate
+    ]
+    return min(len({matrix.reference for matrix in between}), len({matrix.candidate for matrix in between}))
 
 
 def _order(dump: Dump) -> dict[str, int]:

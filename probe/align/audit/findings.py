@@ -25,6 +25,8 @@ def findings(verdicts: list[Verdict]) -> tuple[WeightFinding, ...]:
 
 
 def _key(verdict: Verdict) -> tuple[object, ...]:
+    if verdict.kind is Kind.NOTHING_LOADED:
+        return (verdict.kind,)
     if verdict.kind not in SUSPICIOUS and verdict.kind not in (Kind.UNKNOWN, Kind.ABSENT, Kind.EXTRA):
         return verdict.kind, _doing(verdict)
     name, _ = template(verdict.reference)
@@ -52,40 +54,45 @@ def _finding(members: list[Verdict]) -> WeightFinding:
 
 def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float | None) -> str:
     first = members[0]
-    many = f"{len(members)} weights" if len(members) > 1 else f"{first.reference}"
-    layers = _layers(members)
+    many = f"{len(members)} weights" if len(members) > 1 else first.reference
+    place = candidate if candidate == reference else f"{candidate}, in the place of {reference},"
+    other = template(first.holds)[0] if len(members) > 1 else first.holds
+    why = f" ({first.why})" if first.why else ""
     match first.kind:
         case Kind.SWAPPED:
-            other = template(first.holds)[0] if len(members) > 1 else first.holds
-            why = f" ({first.why})" if first.why else ""
-            return f"{reference} and {other} are swapped in the candidate{why}{layers}"
+            said = f"{reference} and {other} are swapped in the candidate{why}"
         case Kind.OTHER_LAYER:
             pairs = ", ".join(f"{v.place} holds {v.holds}" for v in members[:3])
             return f"{pairs}{', ...' if len(members) > 3 else ''}"
         case Kind.OTHER_WEIGHT:
-            other = template(first.holds)[0] if len(members) > 1 else first.holds
-            return f"{candidate} holds {other} instead of {reference}{layers}"
+            said = f"{place} holds {other}{why}"
         case Kind.NEVER_LOADED:
-            return f"{candidate} was never loaded: {first.why} (the reference's {reference}){layers}"
+            said = f"{place} was never loaded: {first.why}"
+        case Kind.NOTHING_LOADED:
+            matrices = f"{len(members)} of the reference's weights are nowhere in the candidate"
+            return f"{matrices}: was it converted and loaded at all, and from the same checkpoint?"
         case Kind.SCALED:
             factor = first.comparison.constant if first.comparison else 0.0
-            return f"{candidate} is {reference} times {factor:.6g}{layers}"
+            said = f"{place} is the reference's times {factor:.3g}"
         case Kind.INCONSISTENT:
-            return f"{candidate} is {reference} {_doing(first)}, {first.why}{layers}"
+            said = f"{place} is the reference's {_doing(first).replace('equal', 'unchanged')}, {first.why}"
+        case Kind.NONFINITE:
+            said = f"{place} holds NaN or infinity"
         case Kind.PARTLY:
-            return f"{candidate} holds only a part of {reference}: {first.why}{layers}"
+            said = f"{place} holds only a part of the reference's: {first.why}"
         case Kind.MISSING:
-            return f"{reference} is nowhere in the candidate{f', {first.why}' if first.why else ''}{layers}"
+            said = f"{reference} is nowhere in the candidate{why}"
         case Kind.ABSENT:
-            return f"{reference} is not in the candidate{layers}"
+            said = f"{reference} is not in the candidate{why}"
         case Kind.EXTRA:
-            return f"the candidate's {reference} is none of the reference's weights{layers}"
+            said = f"the candidate's {reference} is none of the reference's weights"
         case Kind.UNKNOWN:
-            return f"{candidate} could not be told to be {reference}: {first.why}{layers}"
+            said = f"{place} could not be told to be the reference's: {first.why}"
         case Kind.QUANTIZED:
-            return f"{many}: quantized or otherwise perturbed, SQNR from about {sqnr:.0f} dB on"
+            return f"{many}: quantized or otherwise perturbed, SQNR from about {sqnr or 0:.0f} dB on"
         case _:
             return f"{many}: {_doing(first)}"
+    return said + _layers(members)
 
 
 def _layers(members: list[Verdict]) -> str:
@@ -100,7 +107,9 @@ def _layers(members: list[Verdict]) -> str:
 def _doing(verdict: Verdict) -> str:
     """What was done to a weight that is in its place."""
     if verdict.kind is Kind.MOVED:
-        return "found under other names"
+        return "found by their values, under other names or in several parts"
+    if verdict.kind in (Kind.TIED, Kind.UNTIED):
+        return "tied to another weight" + (" on one side, a copy on the other" if verdict.kind is Kind.UNTIED else "")
     found = verdict.comparison
     if found is None or not found.is_same_weight:
         return str(verdict.kind)

@@ -1,5 +1,7 @@
 """From comparisons to a verdict a weight: where it is, or what is in its place."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from probe.align.audit.comparison import Comparison, Layout, Value
@@ -11,8 +13,8 @@ from probe.align.audit.verdict import Kind, Verdict, kind_of
 from probe.dump import Dump, Weight
 from probe.tap import template
 
-MOSTLY_FOUND = 0.5
-"""Share of the placed weights that must be the reference's before one that is not is called never loaded."""
+FEW = 0.1
+"""Where no more of the reference's matrices than this are in the candidate, nothing is said of single ones."""
 
 
 class Judge:
@@ -34,15 +36,18 @@ class Judge:
     def judge(self) -> list[Verdict]:
         holders = self._holders()
         found_elsewhere = self._elsewhere()
-        num_same = sum(comparison.is_same_weight for comparison in self._compared.values())
-        mostly_found = num_same >= MOSTLY_FOUND * max(1, len(self._compared))
-        verdicts = []
+        verdicts: list[Verdict] = []
         for name, weight in self._weights.items():
             place = self._places.get(name)
             if place and self._compared[name].is_same_weight:
                 compared = self._compared[name]
                 kind = kind_of(compared, place.parts[0][0].dtype)
+                if kind in (Kind.EQUAL, Kind.ROUNDED) and _is_copy(weight, place):
+                    kind = Kind.UNTIED
                 verdicts.append(Verdict(name, kind, *_where(place), comparison=compared))
+            elif not place and weight.tied_to in self._compared:
+                twin = self._places[weight.tied_to]
+                verdicts.append(Verdict(name, Kind.TIED, *_where(twin), comparison=self._compared[weight.tied_to]))
             elif place and holders.get(name):
                 verdicts.append(self._misplaced(weight, place, holders[name]))
             elif found_elsewhere.get(name):
@@ -50,12 +55,24 @@ class Judge:
                 self.claimed.update(where)
                 verdicts.append(Verdict(name, Kind.MOVED, where[0] + (" and others" if where[1:] else "")))
             elif place:
-                verdicts.append(self._not_there(weight, place, mostly_found))
+                verdicts.append(self._not_there(weight, place))
             else:
                 verdicts.append(Verdict(name, Kind.ABSENT))
-        return verdicts
+        return self._unless_nothing_is_there(verdicts)
+
+    def _unless_nothing_is_there(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Where hardly any matrix is in the candidate, that is the finding."""
+        lost = {Kind.NEVER_LOADED, Kind.ABSENT, Kind.UNKNOWN}
+        matrices = [v for v in verdicts if len(self._weights[v.reference].shape) > 1]
+        missing = [v for v in matrices if v.kind in lost]
+        rotated = [v for v in matrices if v.comparison and v.comparison.value is Value.SAME_NORMS]
+        if not missing or rotated or len(matrices) - len(missing) > FEW * len(matrices):
+            return verdicts
+        return [replace(v, kind=Kind.NOTHING_LOADED, why="") if v.kind in lost else v for v in verdicts]
 
     def _compare(self, weight: Weight, place: Place) -> Comparison:
+        if not _num_nonfinite(weight) and any(_num_nonfinite(part) for part, _ in place.parts):
+            return Comparison(Layout.PLAIN, Value.NONFINITE)
         if len(weight.shape) > 1:
             return compare_matrices(self._reference, weight, self._candidate, place)
         first = place.parts[0][0]
@@ -64,7 +81,7 @@ class Judge:
             return Comparison(Layout.PLAIN, Value.EQUAL)
         own, other = values_of(self._reference, whole(weight)), values_of(self._candidate, place)
         if own is None or other is None:
-            return Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
+            return Comparison(Layout.PLAIN, Value.UNSEEN)
         return compare_vectors(own, other, dtypes_of(weight, place))
 
     def _holders(self) -> dict[str, list[Weight]]:
@@ -113,27 +130,34 @@ class Judge:
             kind = Kind.OTHER_LAYER
         else:
             kind = Kind.SWAPPED if swapped else Kind.OTHER_WEIGHT
-        return Verdict(weight.name, kind, *_where(place), other.name)
+        tied = place.parts[0][0].tied_to and not weight.tied_to
+        why = f"it is tied to {place.parts[0][0].tied_to} in the candidate alone" if tied else ""
+        return Verdict(weight.name, kind, *_where(place), other.name, why)
 
     def _holds(self, other: Weight, weight: Weight) -> bool:
         """Whether the place of `other` holds `weight`."""
         place = self._places.get(other.name)
         return place is not None and self._compare(weight, place).is_same_weight
 
-    def _not_there(self, weight: Weight, place: Place, mostly_found: bool) -> Verdict:
+    def _not_there(self, weight: Weight, place: Place) -> Verdict:
         found = self._compared[weight.name]
         if found.value is Value.CONSTANT:
             constant = f"{found.constant:.3g}"
             return Verdict(weight.name, Kind.NEVER_LOADED, *_where(place), why=f"all {constant}", comparison=found)
+        if found.value is Value.NONFINITE:
+            return Verdict(weight.name, Kind.NONFINITE, *_where(place), comparison=found)
+        if found.value is Value.UNSEEN:
+            return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why="its numbers are not in the dump")
         if found.value is Value.PARTLY:
             why = f"{found.share:.0%} of its rows are there"
             return Verdict(weight.name, Kind.PARTLY, *_where(place), why=why, comparison=found)
         if found.value is Value.SAME_NORMS:
             why = "rows of the same norms in other directions: rotated?"
             return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why=why, comparison=found)
-        if not mostly_found or self._size(place) != int(np.prod(weight.shape)):
+        if self._size(place) != int(np.prod(weight.shape)):
             return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why="nothing of it is there", comparison=found)
         why = "none of the reference's rows is in it" if len(weight.shape) > 1 else "its values are no weight's"
+        why += f"; the reference ties it to {weight.tied_to}" if weight.tied_to else ""
         return Verdict(weight.name, Kind.NEVER_LOADED, *_where(place), why=why, comparison=found)
 
     def _size(self, place: Place) -> int:
@@ -147,6 +171,15 @@ class Judge:
                 size = size // axis * count
             total += size
         return total
+
+
+def _num_nonfinite(weight: Weight) -> int:
+    return weight.statistics.num_nan + weight.statistics.num_inf
+
+
+def _is_copy(weight: Weight, place: Place) -> bool:
+    """Whether one side alone ties it to another weight; the values are the same all the same."""
+    return bool(weight.tied_to) != bool(place.parts[0][0].tied_to)
 
 
 def _where(place: Place) -> tuple[str, str]:

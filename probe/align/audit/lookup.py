@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping as Mapping_
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ class Lookup:
                     owners.append(np.full(view.count, number))
         chosen = np.concatenate(rows)
         owner = np.concatenate(owners)
-        alive = self._dump.sketches.norms[chosen] > 0
+        norms = self._dump.sketches.norms[chosen]
+        alive = np.isfinite(norms) & (norms > 0) & np.isfinite(self._dump.sketches.directions[chosen]).all(axis=1)
         return owner[alive], Nearest(self._dump.sketches.directions[chosen[alive]].astype(np.float32))
 
     @cached_property
@@ -47,7 +49,7 @@ class Lookup:
         for weight in self._dump.weights:
             if len(weight.shape) == 1 and not weight.tied_to:
                 values = self._dump.weight_value(weight.name, weight.dtype)
-                if values is not None and len(values) >= SHORTEST // 2 and np.ptp(values) > 0:
+                if values is not None and len(values) >= SHORTEST // 2 and _varies(values):
                     found.setdefault(len(values), []).append((weight, values.astype(np.float64)))
         return {size: ([w for w, _ in rows], np.stack([v for _, v in rows])) for size, rows in found.items()}
 
@@ -91,7 +93,7 @@ class Lookup:
 
     def equal_vectors(self, values: Numbers, dtypes: tuple[str, ...]) -> list[Weight]:
         """The one-dimensional weights that are `values`, up to rounding and a constant."""
-        if len(values) not in self._vectors or np.ptp(values) == 0:
+        if len(values) not in self._vectors or not _varies(values):
             return []
         weights, rows = self._vectors[len(values)]
         centred = values - values.mean()
@@ -100,3 +102,8 @@ class Lookup:
         compared = [(weights[n], compare_vectors(rows[n], values, dtypes)) for n in np.flatnonzero(near)]
         alike = [(weight, comparison) for weight, comparison in compared if comparison.is_same_weight]
         return [weight for weight, _ in sorted(alike, key=lambda pair: pair[1].noise)]
+
+
+def _varies(values: NDArray[Any]) -> bool:
+    """A constant is like any other; NaN is like nothing."""
+    return values.dtype.kind != "c" and bool(np.isfinite(values).all()) and float(values.max() - values.min()) > 0

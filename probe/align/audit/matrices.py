@@ -63,8 +63,10 @@ def vectors_of(dump: Dump, place: Place) -> Iterator[Vectors]:
         else:
             if len(lengths) == 1:
                 chosen = np.concatenate(rows)
-                directions = dump.sketches.directions[chosen].astype(np.float32)
-                yield Vectors(axis, lengths.pop(), dump.sketches.norms[chosen], directions)
+                norms, directions = dump.sketches.norms[chosen], dump.sketches.directions[chosen].astype(np.float32)
+                unknown = ~(np.isfinite(norms) & np.isfinite(directions).all(axis=1))
+                norms[unknown], directions[unknown] = 0, 0
+                yield Vectors(axis, lengths.pop(), norms, directions)
 
 
 def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Place) -> Comparison:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from probe.align.mapping import Mapping, Slice, Source
 from probe.dump import Dump, Weight
 
+OF_MODULES = ("name", "weights", "order", "table")
+"""Reasons to pair taps that speak of the two modules; others only say that the two hold one tensor."""
 Ranges = tuple[Slice, ...] | None
 """Of the output channels; None: all."""
 
@@ -54,7 +56,8 @@ def _homes(mapping: Mapping) -> dict[str, tuple[Source, ...]]:
     homes: dict[str, tuple[Source, ...]] = {}
     inputs: dict[str, tuple[Source, ...]] = {}
     for pair in mapping.pairs:
-        if pair.firm:
+        of_modules = pair.reason.startswith(OF_MODULES) and all(source.block is None for source in pair.sources)
+        if of_modules and pair.reference.is_input == pair.sources[0].tap.is_input:
             (inputs if pair.reference.is_input else homes).setdefault(pair.reference.module, pair.sources)
     return inputs | homes
 

@@ -19,7 +19,7 @@ def values_of(dump: Dump, place: Place) -> Numbers | None:
     for weight, ranges in place.parts:
         name = weight.tied_to or weight.name
         found = dump.weight_value(name, weight.dtype)
-        if found is None:
+        if found is None or found.dtype.kind == "c":
             return None
         flat = found.reshape(-1)
         if ranges and max(stop for _, stop in ranges) > len(flat):

@@ -21,7 +21,10 @@ class Kind(StrEnum):
     VECTORS_SCALED = "rows or columns scaled"
     EXTRA = "extra"
     """The candidate has it, and nothing of the reference is in it."""
-    UNTIED = "untied"
+    TIED = "tied"
+    """To a weight that is in its place, as in the reference."""
+    UNTIED = "tied on one side"
+    """The values are equal."""
     ABSENT = "absent"
     """Not in the candidate, which may be on purpose (a pooler, a norm folded into the next layer)."""
     UNKNOWN = "unknown"
@@ -30,17 +33,20 @@ class Kind(StrEnum):
     OTHER_LAYER = "other layer's"
     OTHER_WEIGHT = "other weight's"
     NEVER_LOADED = "never loaded"
+    NOTHING_LOADED = "nothing loaded"
+    """Hardly any of the reference's matrices is anywhere in the candidate."""
     SCALED = "scaled"
     INCONSISTENT = "inconsistent"
     """Converted in another way than the like weights of other layers or of the same module class."""
     PARTLY = "partly loaded"
     MISSING = "missing"
+    NONFINITE = "not finite"
 
 
 SUSPICIOUS = frozenset(
     {
-        *(Kind.SWAPPED, Kind.OTHER_LAYER, Kind.OTHER_WEIGHT, Kind.NEVER_LOADED),
-        *(Kind.SCALED, Kind.INCONSISTENT, Kind.PARTLY, Kind.MISSING),
+        *(Kind.SWAPPED, Kind.OTHER_LAYER, Kind.OTHER_WEIGHT, Kind.NEVER_LOADED, Kind.NOTHING_LOADED),
+        *(Kind.SCALED, Kind.INCONSISTENT, Kind.PARTLY, Kind.MISSING, Kind.NONFINITE),
     }
 )
 

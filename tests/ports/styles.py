@@ -43,8 +43,8 @@ class Style:
     truth: Truth
     renamed: tuple[tuple[str, str], ...] = ()
     """What the port calls the reference's inputs, where it is something else."""
-    inputs: Callable[[int], Inputs] | None = None
-    """What the reference is fed, by seed; token ids where it is None."""
+    inputs: Callable[[int, int, int], Inputs] | None = None
+    """What the reference is fed: of a seed, so many sentences of so many tokens. Token ids alone where it is None."""
 
     def reference(self, size: Size, seed: int = 0) -> nn.Module:
         model = build(self.architecture, size, seed)
@@ -57,29 +57,31 @@ class Style:
     def candidate(self, reference: nn.Module) -> nn.Module:
         return self.convert(reference.state_dict(), reference.config)
 
-    def fed(self, seed: int = 0) -> tuple[Inputs, Inputs]:
-        """What the reference and the port are fed: the same, under the names that each gives it."""
-        inputs = self.inputs(seed) if self.inputs else {"input_ids": token_ids(seed)}
+    def fed(self, seed: int = 0, tokens: tuple[int, int] = (2, 13)) -> tuple[Inputs, Inputs]:
+        """What the reference and the port are fed, [B, T] ids: the same, under the names that each gives it.
+
+        Two sentences, so that no axis of size one hides a wrong order of axes.
+        """
+        inputs = self.inputs(seed, *tokens) if self.inputs else {"input_ids": token_ids(seed, *tokens)}
         names = dict(self.renamed)
         return inputs, {names.get(name, name): value for name, value in inputs.items()}
 
 
-def token_ids(seed: int) -> Tensor:
-    """(2, 13): two sentences, so that no axis of size one hides a wrong order of axes."""
-    return torch.randint(3, VOCABULARY, (2, 13), generator=torch.Generator().manual_seed(seed))
+def token_ids(seed: int, num_sentences: int, num_tokens: int) -> Tensor:
+    return torch.randint(3, VOCABULARY, (num_sentences, num_tokens), generator=torch.Generator().manual_seed(seed))
 
 
-def speech(seed: int) -> Inputs:
-    """Two spectrograms (2, 16, 64) and what is said."""
-    generator = torch.Generator().manual_seed(seed)
-    return {"input_features": torch.randn(2, 16, 64, generator=generator), "decoder_input_ids": token_ids(seed)}
+def speech(seed: int, num_sentences: int, num_tokens: int) -> Inputs:
+    """Spectrograms (B, 16, 64) and what is said."""
+    mel = torch.randn(num_sentences, 16, 64, generator=torch.Generator().manual_seed(seed))
+    return {"input_features": mel, "decoder_input_ids": token_ids(seed, num_sentences, num_tokens)}
 
 
-def padded_batch(seed: int) -> Inputs:
-    """Two sentences of 13 and 9 tokens."""
-    mask = torch.ones(2, 13, dtype=torch.long)
-    mask[1, 9:] = 0
-    return {"input_ids": token_ids(seed), "attention_mask": mask}
+def padded_batch(seed: int, num_sentences: int, num_tokens: int) -> Inputs:
+    """Every sentence but the first ends early."""
+    mask = torch.ones(num_sentences, num_tokens, dtype=torch.long)
+    mask[1:, num_tokens * 2 // 3 :] = 0
+    return {"input_ids": token_ids(seed, num_sentences, num_tokens), "attention_mask": mask}
 
 
 STYLES = [

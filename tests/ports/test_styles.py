@@ -1,7 +1,5 @@
 """Each port gives its reference's logits, and holds the reference's numbers where it says."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ import probe
 from probe.dump import Dump
 from probe.tap import Tap
 from tests.ports.styles import STYLES, Style
-from tests.ports.truth import counterpart, kept_tokens, true_values
+from tests.ports.truth import counterpart, kept_tokens, relative, true_values
 from tests.zoo.architectures import Size
 
 SIZES = [(Size(layers=2), 0), (Size(hidden=96, layers=3, heads=8), 5)]
@@ -26,20 +24,16 @@ def logits(model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return output if mask is None or output.dim() == 2 else output[mask.bool()]
 
 
-def relative(reference: np.ndarray, candidate: np.ndarray) -> float:
-    """||c - r|| / ||r||, in float64."""
-    reference, candidate = (values.astype(np.float64) for values in (reference, candidate))
-    return float(np.linalg.norm(candidate - reference) / max(np.linalg.norm(reference), 1e-30))
-
-
-@pytest.fixture
-def dumps(tmp_path: Path, style: Style) -> tuple[Dump, Dump]:
+@pytest.fixture(scope="module", params=STYLES, ids=lambda style: style.name)
+def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Style, Dump, Dump]:
+    """A style, its reference's run and its port's."""
+    style, folder = request.param, tmp_path_factory.mktemp("style")
     reference = style.reference(Size(layers=2))
     models = reference, style.candidate(reference)
     for model, inputs, name in zip(models, style.fed(), ("r", "c"), strict=True):
-        with torch.no_grad(), probe.record(model, tmp_path / f"{name}.h5"):
+        with torch.no_grad(), probe.record(model, folder / f"{name}.h5"):
             model(**inputs)
-    return probe.open(tmp_path / "r.h5"), probe.open(tmp_path / "c.h5")
+    return style, probe.open(folder / "r.h5"), probe.open(folder / "c.h5")
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
@@ -51,9 +45,8 @@ def test_a_port_gives_the_reference_s_logits(style: Style, size, seed):
     assert relative(expected.numpy(), found.reshape(expected.shape).numpy()) < 1e-5
 
 
-@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
-def test_a_port_s_truth_is_true(style: Style, dumps):
-    reference, candidate = dumps
+def test_a_port_s_truth_is_true(recorded):
+    style, reference, candidate = recorded
     wrong = {}
     for tap in reference.taps:
         said = counterpart(style.truth, tap)
@@ -66,10 +59,9 @@ def test_a_port_s_truth_is_true(style: Style, dumps):
     assert not wrong
 
 
-@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
-def test_a_port_s_truth_forgets_no_point(style: Style, dumps):
+def test_a_port_s_truth_forgets_no_point(recorded):
     """What the truth says to be nowhere in the port is in none of its taps, in whatever order of axes."""
-    reference, candidate = dumps
+    style, reference, candidate = recorded
     theirs = [(tap.name, np.sort(candidate.read(tap), axis=None)) for tap in candidate.taps if tap.num_elements]
     forgotten = {}
     for tap in reference.taps:

@@ -74,6 +74,12 @@ def kept_tokens(reference: Dump) -> NDArray[np.bool_] | None:
     return None if bits is None else bits.astype(bool)
 
 
+def relative(reference: Numbers, candidate: Numbers) -> float:
+    """||c - r|| / ||r||, in float64."""
+    reference, candidate = (values.astype(np.float64) for values in (reference, candidate))
+    return float(np.linalg.norm(candidate - reference) / max(np.linalg.norm(reference), 1e-30))
+
+
 def _read(source: str, candidate: Dump) -> Numbers:
     return _channels(candidate[_RANGES.sub("", source)], source)
 

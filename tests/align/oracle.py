@@ -1,0 +1,86 @@
+"""Whether pairs are right, told by numbers alone: on runs without a bug, paired taps hold the same ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import probe
+from probe.align.mapping import Mapping, Pair, candidate_values
+from probe.align.pairs import align
+from probe.dump import Dump
+from tests.ports.styles import Style
+from tests.ports.truth import counterpart, kept_tokens, relative
+from tests.zoo.architectures import Size
+
+Change = Callable[[nn.Module], None]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The reference and a port of it, recorded and aligned."""
+
+    reference: Dump
+    clean: Dump
+    """The port without a bug: what the pairs are read from, to see whether they are right."""
+    mapping: Mapping
+    """Of the reference and the port, a bug and all."""
+
+    def wrong(self, tolerance: float = 1e-3) -> dict[str, str]:
+        """Firm pairs whose numbers differ, and by how much; wrong ones are about 1 apart."""
+        errors = {pair: self._error(pair) for pair in self.mapping.pairs if pair.firm}
+        return {
+            pair.reference.name: f"{pair.candidate_name}, by {pair.reason}: {error:.2g}"
+            for pair, error in errors.items()
+            if not error < tolerance
+        }
+
+    def unpaired(self, style: Style) -> set[str]:
+        """Reference taps that have a counterpart by the port's own account, and no pair."""
+        paired = {pair.reference.name for pair in self.mapping.pairs}
+        return {name for name in self.with_counterpart(style) if name not in paired}
+
+    def with_counterpart(self, style: Style) -> list[str]:
+        return [tap.name for tap in self.reference.taps if counterpart(style.truth, tap)]
+
+    def _error(self, pair: Pair) -> float:
+        kept = kept_tokens(self.reference)
+        ours = self.reference.read(pair.reference)
+        if pair.layout.unpadded:
+            assert kept is not None
+            ours = ours * kept.reshape(*kept.shape, *[1] * (ours.ndim - 2))
+        return relative(ours, candidate_values(pair, self.clean, kept))
+
+
+def runs(
+    style: Style,
+    folder: Path,
+    *,
+    size: Size = Size(),  # noqa: B008 -- it is frozen
+    seed: int = 0,
+    tokens: tuple[int, int] = (2, 13),
+    prepared: Change | None = None,
+    spoiled: Change | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Runs:
+    """`prepared` changes the reference before it is converted, `spoiled` plants a bug into the port."""
+    model = style.reference(size, seed)
+    if prepared:
+        prepared(model)
+    port = style.candidate(model)
+    inputs, port_inputs = style.fed(seed, tokens)
+    reference, clean = record(model, inputs, folder / "r.h5"), record(port.to(dtype), port_inputs, folder / "clean.h5")
+    if spoiled is None:
+        return Runs(reference, clean, align(reference, clean))
+    spoiled(port)
+    return Runs(reference, clean, align(reference, record(port, port_inputs, folder / "spoiled.h5")))
+
+
+def record(model: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> Dump:
+    dtype = next(model.parameters()).dtype
+    cast = {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+    with torch.no_grad(), probe.record(model, path, force=True):
+        model(**cast)
+    return probe.open(path)

@@ -9,6 +9,7 @@ examples:
   probe dump hf:all-MiniLM-L6-v2 --prompt "A short sentence" -o ref.h5
   probe dump hf:DIR --tokens 1,15043,3186 --dtype bf16 --attn sdpa -o bf16.h5
   probe dump py:port.py:build --arg layers=6 --inputs ref.h5 -o cand.h5
+  probe dump hf:DIR --tokens 1,15043,3186 --device cuda --repeat 2 -o ref.h5
 """
 
 import argparse
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, mps ... (default cpu)")
     how.add_argument("--attn", metavar="NAME", help="eager, sdpa ...; hf: targets")
     how.add_argument("--trust-remote-code", action="store_true", help="let an hf: target run code from its folder")
+    how.add_argument(
+        "--repeat", type=int, metavar="N", help="run it N times in all, and keep in the dump which taps then differ"
+    )
     what = parser.add_argument_group("what is recorded")
     what.add_argument(
         "--include", action="append", default=[], metavar="GLOB", help="only these modules or taps; repeatable"
@@ -63,9 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> bool:
     from probe.targets import InputRequest, LoadOptions, inputs_for, load, parse, read_arguments
+    from probe.targets.afterwards import ask_for_template, run_again
 
     if args.seed is not None and args.random_tokens is None:
         raise ProbeError("--seed has no effect without --random-tokens", hint="--random-tokens 64 --seed 1")
+    if args.repeat is not None and args.repeat < 2:
+        raise ProbeError(f"--repeat {args.repeat} repeats nothing", hint="--repeat 2 runs the model once more")
     target = parse(args.target, read_arguments(args.arg))
     output = args.output or file(FOLDER) / f"{_file_name(target)}.h5"
     _check_output(output, force=args.force)
@@ -78,6 +85,11 @@ def run(args: argparse.Namespace) -> bool:
         )
         inputs, notes = inputs_for(loaded, request)
         num_taps, size = _record(loaded.model, inputs, output, target, args, progress)
+        if args.prompt and target.kind == "hf":
+            notes += ask_for_template(output, target, args.prompt, trust_remote_code=args.trust_remote_code)
+        if args.repeat:
+            progress("running it again", 0, 0)
+            notes += run_again(loaded.model, inputs, output, args.repeat)
     for note in notes:
         say(f"note: {note}", quiet=args.quiet)
     print(f"{output}: {num_taps} taps, {size / 1e6:.1f} MB")

@@ -1,5 +1,6 @@
 """What a tap is: one tensor of a run, its place and its statistics. No values: those stay in the dump."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -61,18 +62,22 @@ def tap_name(module: str, call: int, port: str) -> str:
     return f"{module}@{call}:{port}" if call else f"{module}:{port}"
 
 
+_NUMBERED = re.compile(r"(?P<name>|(?:[a-z_]*_)?(?:layer|block)_?)(?P<number>0|[1-9][0-9]*)$", re.ASCII)
+
+
 def template(module: str) -> tuple[str, tuple[int, ...]]:
     """`model.layers.3.mlp` as (`model.layers.{i}.mlp`, (3,)): what repeats through the layers, and where this one is.
 
-    Further numbers become `{j}`, `{k}`, as in a mapping table.
+    Further numbers become `{j}`, `{k}`, as in a mapping table. `layer_3` and `block3` count too, `norm_2` does not.
     """
     letters = iter("ijklmnopqrstuvwxyz")
     indices: list[int] = []
     parts = []
     for part in module.split("."):
-        if part.isascii() and part.isdigit() and len(indices) < 18:
-            indices.append(int(part))
-            parts.append("{" + next(letters) + "}")
+        found = _NUMBERED.match(part)
+        if found and len(indices) < 18:
+            indices.append(int(found["number"]))
+            parts.append(found["name"] + "{" + next(letters) + "}")
         else:
             parts.append(part)
     return ".".join(parts), tuple(indices)

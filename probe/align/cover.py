@@ -1,5 +1,7 @@
 """From pieces of a weight that were found to whole ones: alone, side by side, or as shards of the input."""
 
+from itertools import takewhile
+
 from probe.align.part import Option, Part
 from probe.align.rows import AGREE, Segment
 from probe.dump import View
@@ -15,8 +17,7 @@ def by_outputs(segments: list[Segment], view: View, *, is_embedding: bool) -> li
         return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
     if whole:
         return [(_outputs(segment, view),) for segment in whole]
-    chain = _chain(segments, view.count)
-    return [tuple(_outputs(segment, view) for segment in chain)] if chain else []
+    return [tuple(_outputs(segment, view) for segment in chain) for chain in _chains(segments, view.count)]
 
 
 def by_inputs(segments: list[Segment], view: View) -> list[Option]:
@@ -28,8 +29,8 @@ def by_inputs(segments: list[Segment], view: View) -> list[Option]:
     if whole:
         return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
     entire = [segment for segment in segments if segment.rows == ((0, segment.view.count),)]
-    chain = _chain(entire, view.count)
-    return [tuple(Part(segment.weight.name, is_shard=True) for segment in chain)] if chain else []
+    chains = _chains(entire, view.count)
+    return [tuple(Part(segment.weight.name, is_shard=True) for segment in chain) for chain in chains]
 
 
 def _outputs(segment: Segment, view: View) -> Part:
@@ -38,11 +39,24 @@ def _outputs(segment: Segment, view: View) -> Part:
     return Part(segment.weight.name, columns, count, view.length if segment.view.length > view.length else None)
 
 
-def _chain(segments: list[Segment], count: int) -> list[Segment]:
-    """Segments that begin where the one before ended, from the first to the last vector; empty if there are none."""
-    chain, at = [], 0
-    for segment in sorted(segments, key=lambda s: (s.first, -s.last)):
-        if segment.first == at:
-            chain.append(segment)
-            at = segment.last
-    return chain if at == count else []
+def _chains(segments: list[Segment], count: int) -> list[list[Segment]]:
+    """Segments that begin where the one before ended, from the first to the last vector, one chain for each beginning.
+
+    Of several that could go on a chain it is the one with the likest name: layers may be copies of each other.
+    """
+    by_first: dict[int, list[Segment]] = {}
+    for segment in segments:
+        by_first.setdefault(segment.first, []).append(segment)
+    chains = []
+    for start in by_first.get(0, []):
+        chain = [start]
+        while chain[-1].last < count and (others := by_first.get(chain[-1].last)):
+            chain.append(max(others, key=lambda other: _likeness(start.weight.name, other.weight.name)))
+        if chain[-1].last == count:
+            chains.append(chain)
+    return chains
+
+
+def _likeness(name: str, other: str) -> int:
+    """How many letters two names have in common, from their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False)))

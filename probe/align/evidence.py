@@ -15,6 +15,9 @@ from probe.dump import Axis, Dump, View, Weight
 Options = dict[str, list[Option]]
 
 
+_OF_ONE_CHANNEL = (Axis.INNER_ROWS, Axis.MIDDLE, Axis.ROWS)
+
+
 class WeightEvidence:
     """Per reference module, every place where its weights were found. No names are looked at."""
 
@@ -34,17 +37,26 @@ class WeightEvidence:
         self._add_vectors()
 
     def _add_matrix(self, weight: Weight) -> None:
+        if self._ours.num_matrices(weight.module) > 1:
+            pieces = (self._find(view) for view in weight.views if view.axis in _OF_ONE_CHANNEL)
+            found: list[Option] = [(Part(piece.weight.name),) for piece in next(filter(None, pieces), [])]
+            self._add_homes(weight.module, found)
+            return
         view = output_view(weight, self._ours.taps.get(weight.module, []))
         options = by_outputs(self._find(view), view, is_embedding=self._ours.input_kind(weight.module) == "int")
         if not options:
             view = input_view(weight, view)
             options = by_inputs(self._find(view), view)
-        found = [option for stored in options for option in self._that_ran(stored)]
-        for option in found:
-            self.homes[weight.module].update(part.module for part in option)
-        if self._ours.num_matrices(weight.module) == 1:
-            alone = (o for o in found if all(self._theirs.num_matrices(part.module) == 1 for part in o))
-            self.options[weight.module] += alone
+        ran = self._add_homes(weight.module, options)
+        alone = (option for option in ran if all(self._theirs.is_leaf(part.module) for part in option))
+        self.options[weight.module] += alone
+
+    def _add_homes(self, module: str, options: list[Option]) -> list[Option]:
+        """The options, with modules in place of weights' names, of those that ran."""
+        ran = [option for stored in options for option in self._that_ran(stored)]
+        for option in ran:
+            self.homes[module].update(part.module for part in option)
+        return ran
 
     def _find(self, view: View) -> list[Segment]:
         sketches = self._reference.sketches

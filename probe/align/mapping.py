@@ -88,6 +88,8 @@ class Mapping:
     candidate_only: tuple[Tap, ...]
     remarks: tuple[str, ...] = field(default=())
     """What alignment itself found odd: weights that say another thing than names or the other layers do."""
+    asked: tuple[str, ...] = field(default=())
+    """What a person must say: rows that are too uncertain to be used."""
     skipped: tuple[Skipped, ...] = field(default=())
     """In no other list."""
 

@@ -22,6 +22,10 @@ class ModuleTable:
                 self.weights[weight.module].append((weight.name.rpartition(".")[2], weight.shape))
         self._num_matrices = Counter(weight.module for weight in dump.weights if len(weight.shape) > 1)
 
+    def is_leaf(self, module: str) -> bool:
+        """Whether it computes with one matrix of its own and nothing else that was recorded."""
+        return self.num_matrices(module) == 1 and not self.children(module)
+
     def num_matrices(self, module: str) -> int:
         """Weights of two axes or more that are the module's own."""
         return self._num_matrices[module]

@@ -10,6 +10,9 @@ from probe.align.part import Option, Part
 from probe.dump import Dump
 from probe.tap import template
 
+SURE = 0.5
+LETTERS = "ijklmnopqrstuvwxyz"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -18,6 +21,8 @@ class Match:
     parts: Option
     reason: str
     firm: bool = True
+    confidence: float = 1.0
+    """How sure this is, from 0 to 1; below SURE it is asked about and not used."""
 
 
 def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], list[str]]:
@@ -78,12 +83,17 @@ def _agreed(
             own = options.get(module, [])
             agreed = _follow(winner, module) if winner else None
             if agreed and all(part.module in theirs.taps for part in agreed):
-                matches[module] = Match(agreed, "weights" if agreed in own else "weights of the other layers")
+                matches[module] = (
+                    Match(agreed, "weights", confidence=0.99)
+                    if agreed in own
+                    else Match(agreed, "weights of the other layers", confidence=0.8)
+                )
                 if agreed not in own:
                     elsewhere = f"; they are those of {_names(own[0])}" if own else ""
                     remarks.append(f"{_names(agreed)} does not hold the weights of {module}{elsewhere}")
             elif own and not winner:
-                matches[module] = Match(_nearest(module, own, ours, theirs), "weights")
+                sure = 0.95 if len(own) == 1 else 0.7
+                matches[module] = Match(_nearest(module, own, ours, theirs), "weights", confidence=sure)
     return matches, remarks
 
 
@@ -97,8 +107,10 @@ def _rule(module: str, option: Option) -> Rule:
     rule: list[tuple[Part, tuple[int, ...] | None]] = []
     for part in option:
         name, theirs = template(part.module)
-        if len(theirs) == len(indices):
-            rule.append((replace(part, module=name), tuple(c - r for c, r in zip(theirs, indices, strict=True))))
+        for letter, index in zip(LETTERS[len(indices) :], theirs[len(indices) :], strict=False):
+            name = name.replace("{" + letter + "}", str(index))  # of a shard or an expert: the same in every layer
+        if len(theirs) >= len(indices):
+            rule.append((replace(part, module=name), tuple(c - r for c, r in zip(theirs, indices, strict=False))))
         else:
             rule.append((part, None))
     return tuple(rule)
@@ -111,7 +123,7 @@ def _follow(rule: Rule, module: str) -> Option:
     for part, shift in rule:
         name = part.module
         if shift is not None:
-            for letter, index, by in zip("ijklmnopqrstuvwxyz", indices, shift, strict=False):
+            for letter, index, by in zip(LETTERS, indices, shift, strict=False):
                 name = name.replace("{" + letter + "}", str(index + by))
         parts.append(replace(part, module=name))
     return tuple(parts)
@@ -162,8 +174,8 @@ def _by_order(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match])
             mine = [module for module in modules if tuple(sorted(ours.weights[module])) == shapes]
             sizes = sorted(shape for _, shape in shapes)
             others = [m for m in other_gaps[anchor] if sorted(shape for _, shape in theirs.weights[m]) == sizes]
-            if len(mine) == len(others):
-                found |= {m: Match((Part(o),), "order") for m, o in zip(mine, others, strict=True)}
+            sure = 0.8 if len(mine) == len(others) == 1 else 0.6 if len(mine) == len(others) else 0.3
+            found |= {m: Match((Part(o),), "order", confidence=sure) for m, o in zip(mine, others, strict=False)}
     return found
 
 
@@ -171,7 +183,8 @@ def _containers(
     ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match], held: dict[str, set[str]]
 ) -> dict[str, Match]:
     """A module that holds exactly the weights of a candidate module; it may be tapped at another point, so not firm."""
-    images = {module: {part.module for part in matches[module].parts} for module in ours.weights if module in matches}
+    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
+    images = {module: {part.module for part in sure[module].parts} for module in ours.weights if module in sure}
     images = {module: homes for module, homes in held.items() if module in ours.weights} | images
     homes: dict[str, set[str]] = defaultdict(set)
     for module, targets in images.items():
@@ -188,7 +201,7 @@ def _containers(
         if not home or home not in theirs.taps or home in targets or home in used or theirs.below(home) != targets:
             continue
         if all(homes[name] <= inside for name in targets):
-            found[module] = Match((Part(home),), "same weights inside", firm=False)
+            found[module] = Match((Part(home),), "same weights inside", firm=False, confidence=0.6)
             used.add(home)
     return found
 

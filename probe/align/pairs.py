@@ -1,8 +1,9 @@
 """From matched modules to paired taps: which port beside which, and in what layout."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping as Mapping_
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Mapping, Pair, Source
-from probe.align.modules import Match, match_modules
+from probe.align.modules import SURE, Match, match_modules
 from probe.align.part import Part
 from probe.align.same_tensor import equal_numbers, with_same_tensors
 from probe.align.values import by_values
@@ -21,7 +22,13 @@ from probe.tap import Tap, tap_name
 def align(reference: Dump, candidate: Dump) -> Mapping:
     """Pair the taps of two dumps: equal names first, then equal weight rows, then order between known neighbours."""
     matches, remarks = match_modules(reference, candidate)
-    return pair_taps(reference, candidate, matches, tuple(remarks))
+    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
+    asked = tuple(
+        f"is {module} the reference's name of {' + '.join(map(str, match.parts))}?"
+        for module, match in matches.items()
+        if module not in sure
+    )
+    return replace(pair_taps(reference, candidate, sure, tuple(remarks)), asked=asked)
 
 
 def pair_taps(
@@ -38,12 +45,12 @@ def pair_taps(
     theirs = _Candidates(candidate)
     fit = _Fit(reference, layouts)
     pairs = []
-    begun: set[tuple[int, str, int, bool]] = set()
+    numbers: Counter[tuple[int, str, int, bool]] = Counter()
     for tap in reference.taps:
         call = (tap.step, tap.module, tap.call, tap.is_input)
         match = matches.get(tap.module)
-        pair = _pair(tap, call not in begun, match, theirs, fit) if match else None
-        begun.add(call)
+        pair = _pair(tap, numbers[call], match, theirs, fit) if match else None
+        numbers[call] += 1
         if pair:
             pairs.append(pair)
     pairs = with_same_tensors(reference, pairs)
@@ -109,7 +116,8 @@ class _Fit:
         layout = given or layout_for(tap.shape, shape, self._batch_and_tokens, self._num_kept)
         if layout is None:
             return None
-        return Pair(tap, tuple(source for source, _ in sources), layout, match.reason, match.firm)
+        firm = match.firm and (match.reason == "name" or given is not None or not _is_ambiguous(tap.shape, shape))
+        return Pair(tap, tuple(source for source, _ in sources), layout, match.reason, firm)
 
     def by_value(self, tap: Tap, alike: list[Tap]) -> Pair | None:
         """Of several taps of one tensor the one of the reference's shape; its axes may be moved, so it is not firm."""
@@ -130,8 +138,8 @@ class _Candidates:
             self.by_call[tap.step, tap.module, tap.call].append(tap)
 
 
-def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit) -> Pair | None:
-    """`is_main`: this is the call's first input or output, whatever it is called."""
+def _pair(tap: Tap, number: int, match: Match, theirs: _Candidates, fit: _Fit) -> Pair | None:
+    """By its name, or, of a call's outputs and its first input, by its number among them, whatever it is called."""
     parts = match.parts
     if any(part.is_shard for part in parts):
         if not tap.is_input:
@@ -139,9 +147,9 @@ def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit)
     elif tap.is_input:
         parts = parts[:1]
     ports = [tap.port]
-    if is_main:
+    if number == 0 or not tap.is_input:
         calls = theirs.by_call[tap.step, parts[0].module, tap.call]
-        ports += [other.port for other in calls if other.is_input == tap.is_input][:1]
+        ports += [other.port for other in calls if other.is_input == tap.is_input][number : number + 1]
     for port in ports:
         found = []
         for part in parts:
@@ -152,6 +160,11 @@ def _pair(tap: Tap, is_main: bool, match: Match, theirs: _Candidates, fit: _Fit)
         if len(found) == len(parts) and (pair := fit.pair(tap, found, match)):
             return pair
     return None
+
+
+def _is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:
+    """As many tokens as heads: shapes do not tell [B, H, T, D] from [B, T, H, D]."""
+    return reference == candidate and len(reference) == 4 and reference[1] == reference[2] > 1
 
 
 def _has_axis(shape: tuple[int, ...], width: int) -> bool:

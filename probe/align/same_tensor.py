@@ -31,10 +31,10 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
         return list(pairs)  # two unrelated models: that both return something tells nothing of what is inside
     known = {_place(pair.reference): pair for pair in pairs}
     groups: dict[Key, list[Pair]] = {}
+    loose: dict[Key, list[Pair]] = {}
     for pair in pairs:
-        key = _key(pair.reference)
-        if pair.firm and key:
-            groups.setdefault(key, []).append(pair)
+        if key := _key(pair.reference):
+            (groups if pair.firm else loose).setdefault(key, []).append(pair)
     for key, group in groups.items():
         at_the_point = [pair for pair in group if _distance(pair) < 1]
         elsewhere = [pair for pair in group if _distance(pair) > FAR] if at_the_point else []
@@ -44,8 +44,8 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
     found = []
     for tap in reference.taps:
         own, key = known.get(_place(tap)), _key(tap)
-        for other in groups.get(key, ())[:1] if key else ():
-            own = _derived(tap, own, other)
+        if key and (same := groups.get(key) or loose.get(key)):
+            own = _derived(tap, own, same[0])
         if own:
             found.append(own)
     return found
@@ -55,7 +55,7 @@ def _derived(tap: Tap, own: Pair | None, other: Pair) -> Pair | None:
     """The tap's pair, given that of another tap which holds the same tensor."""
     if own is None and (tap.shape == other.reference.shape or other.layout == Layout()):
         return replace(other, reference=tap, reason=f"the same tensor as {other.reference.name}")
-    if own and not own.firm and _same_sources(own, other):
+    if own and other.firm and not own.firm and _same_sources(own, other):
         return replace(own, firm=True, reason=f"{own.reason}, the same tensor as {other.reference.name}")
     return own
 

@@ -13,7 +13,7 @@ from probe.dump import Dump
 from probe.locate import findings, first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.report import Place, Report, TapComparison, Verdict
-from probe.trust import stop_at_failure, trust
+from probe.trust import not_shown, stop_at_failure, trust
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,12 +73,15 @@ def diff(
             findings=found,
             replayed=errors is not None,
             weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
-            notes=tuple(
-                f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
-                for pair in (
-                    *(pair for pair in mapping.pairs if pair.elsewhere),
-                    *(error.pair for error in errors or () if error.elsewhere),
-                )
+            notes=(
+                *(
+                    f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
+                    for pair in (
+                        *(pair for pair in mapping.pairs if pair.elsewhere),
+                        *(error.pair for error in errors or () if error.elsewhere),
+                    )
+                ),
+                *not_shown(ours, theirs, mapping),
             ),
         )
 

@@ -1,0 +1,72 @@
+"""What this input cannot show, as notes below a verdict: each with a command that would show it."""
+
+import shlex
+from collections.abc import Iterator
+
+from probe.align.mapping import Mapping
+from probe.dump import Dump
+from probe.trust.gaps import RULES, Gap, shown
+
+MOST_LINES = 6
+LINE = 100
+"""Characters of a note's line, about."""
+ALIKE = 4
+"""Prompts whose lengths differ by less are asked for together."""
+
+
+def not_shown(reference: Dump, candidate: Dump, mapping: Mapping) -> tuple[str, ...]:
+    """Notes of six lines in all; the first are about what goes wrong most often."""
+    seen = shown(reference, candidate, mapping)
+    notes, num_lines = [], 0
+    for note in _notes(reference, [gap for rule in RULES for gap in rule(seen)]):
+        num_lines += -(-len(note) // LINE)
+        if num_lines > MOST_LINES:
+            break
+        notes.append(note)
+    return tuple(notes)
+
+
+def _notes(reference: Dump, gaps: list[Gap]) -> Iterator[str]:
+    groups: list[list[Gap]] = []
+    for gap in gaps:
+        home = next((group for group in groups if _together(group[0], gap)), None)
+        if home:
+            home.append(gap)
+        else:
+            groups.append([gap])
+    for group in groups:
+        what = " and ".join(gap.what for gap in group)
+        how = _command(reference, group)
+        yield f"this input cannot show {what}" + (f": {how}" if how else "")
+
+
+def _together(one: Gap, other: Gap) -> bool:
+    if one.num_tokens and other.num_tokens:
+        return max(one.num_tokens, other.num_tokens) < ALIKE * min(one.num_tokens, other.num_tokens)
+    return one.words is not None and one.words == other.words
+
+
+def _command(reference: Dump, group: list[Gap]) -> str | None:
+    """What to run instead; in words where the dump does not say how its model is run."""
+    target = _target(reference)
+    counts = [gap.num_tokens for gap in group if gap.num_tokens]
+    words = group[0].words
+    if words and "--prompt" in words and not target.lstrip("'").startswith("hf:"):
+        words = None  # only an hf: target has a tokenizer
+    if counts:
+        words = f"--random-tokens {max(counts)}"
+    if words and target:
+        words = words.replace("{reference}", shlex.quote(str(reference.path)))
+        return f"probe dump {target} {words} -o other.h5"
+    return f"feed it {max(counts):,} tokens" if counts else group[0].otherwise
+
+
+def _target(reference: Dump) -> str:
+    """`hf:DIR`, `py:FILE.py:FUNCTION --arg key=value`; "" where the model was live."""
+    target = reference.attribute("target")
+    if not isinstance(target, dict) or "place" not in target:
+        return ""
+    arguments = target.get("arguments")
+    pairs = arguments.items() if isinstance(arguments, dict) else ()
+    named = [word for key, value in pairs for word in ("--arg", f"{key}={value}")]
+    return shlex.join([f"{target.get('kind')}:{target['place']}", *named])

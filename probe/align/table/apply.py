@@ -1,6 +1,6 @@
 """A table's pairs, and what they make of a mapping that was inferred."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from probe.align.mapping import Mapping, Pair, Skipped, Source
 from probe.align.modules import Match
@@ -64,7 +64,7 @@ def pairs_of_table(table: Table, reference: Dump, candidate: Dump) -> Applied:
                 raise ValueError(f"{claim.module!r} has {what} that also {_written(claim)} has")
         except ValueError as error:
             hint = "layout, sizes, channels [0:64] and a tap's own row bring shapes together: probe map --help"
-            applied.problems.append(Problem(str(claim.row), f"{claim.module!r}: {error}", hint))
+            applied.problems.append(claim.row.problem(f"{claim.module!r}: {error}", hint))
             continue
         applied.pairs |= {(pair.reference.step, pair.reference.name): pair for pair in found}
         if whole and all(where.port is None and where.call is None for where in claim.places):
@@ -105,6 +105,8 @@ def merged(applied: Applied, inferred: Mapping, reference: Dump, candidate: Dump
     pairs = dict(applied.pairs)
     for pair in inferred.pairs:
         key = (pair.reference.step, pair.reference.name)
+        if key in pairs and same_pair(pairs[key], pair):
+            pairs[key] = replace(pairs[key], elsewhere=pair.elsewhere)
         if key not in applied.governed and not any(_given_away(pair, source, taken) for source in pair.sources):
             pairs[key] = pair
     ordered = [pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs]
@@ -118,8 +120,25 @@ def merged(applied: Applied, inferred: Mapping, reference: Dump, candidate: Dump
         tuple(tap for tap in reference.taps if (tap.step, tap.name) not in pairs.keys() | applied.skipped.keys()),
         tuple(tap for tap in candidate.taps if (tap.step, tap.name) not in used),
         inferred.remarks,
-        tuple(applied.skipped.values()),
+        skipped=tuple(applied.skipped.values()),
     )
+
+
+def same_pair(one: Pair, other: Pair) -> bool:
+    """Whether two pairs compare the same numbers in the same way; a slice of everything is no slice."""
+    return _values(one) == _values(other)
+
+
+def _values(pair: Pair) -> tuple[object, ...]:
+    layout = pair.layout
+    kept = (layout.pattern, layout.unpadded, layout.scale, layout.offset, pair.firm)
+    return (*kept, *((source.tap.name, source.block, cut(source)) for source in pair.sources))
+
+
+def cut(source: Source) -> tuple[tuple[int, int], ...] | None:
+    """Its channels; None where they are all of them, in order."""
+    shape = source.tap.shape
+    return None if shape and source.num_merged == 1 and source.columns == ((0, shape[-1]),) else source.columns
 
 
 def _given_away(pair: Pair, source: Source, taken: dict[Key, list[tuple[Source, Pair]]]) -> bool:

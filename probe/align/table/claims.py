@@ -83,7 +83,7 @@ class Claims:
         return any(tap.port == port for tap in self._reference.of_module[module])
 
     def _problem(self, row: Row, message: str, hint: str) -> None:
-        self.problems.append(Problem(str(row), message, hint))
+        self.problems.append(row.problem(message, hint))
 
 
 class _Missing(ValueError):

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from probe.align.modules import SURE
 from probe.align.table.proposal import Proposal
 
 _COUNTED = re.compile(r"(?:^|(?<=[._]))[0-9]+(?=[._:]|$)")
@@ -25,7 +26,7 @@ def folded(rows: list[Proposal], names: Iterable[str]) -> list[Proposal]:
     for at, one in enumerate(rows):
         row = one.row
         alike = tuple(_candidate_skeleton(text)[0] for text in row.candidates)
-        groups[_skeleton(row.reference)[0], alike, row.layout, row.firm].append(at)
+        groups[_skeleton(row.reference)[0], alike, row.layout, row.firm, one.confidence < SURE].append(at)
     found: list[tuple[int, Proposal]] = []
     for members in groups.values():
         skeleton, _ = _skeleton(rows[members[0]].row.reference)

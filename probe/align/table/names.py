@@ -89,7 +89,9 @@ class Names:
 
 def _pattern(template: str) -> re.Pattern[str]:
     """A number is never beside another one here, so that no name can be read in two ways."""
-    if re.search(r"[0-9}]\{[a-z]\}|\{[a-z]\}[0-9]", template) or len(template) > 1000:
+    if len(template) > 1000:
+        raise ValueError("is longer than 1000 characters")
+    if re.search(r"[0-9}]\{[a-z]\}|\{[a-z]\}[0-9]", template):
         raise ValueError("a {i} stands right beside another number: which digits are whose?")
     seen: set[str] = set()
     parts = []

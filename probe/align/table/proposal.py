@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from probe.align.mapping import Layout, Mapping, Pair, Source
-from probe.align.modules import Match
-from probe.align.table.apply import pairs_of_table
+from probe.align.modules import SURE, Match
+from probe.align.table.apply import cut, pairs_of_table, same_pair
 from probe.align.table.explicit import UNPADDED
 from probe.align.table.rows import Row, Table
 from probe.dump import Dump
@@ -55,27 +55,11 @@ def proposals(
         name = f"{pair.reference.module}:{pair.reference.port}"
         if name not in known and (made is None or not same_pair(made, pair)):
             known.add(name)
-            row = _tap_row(pair, len(found) + 1)
+            row = _tap_row(pair, len(pairs) + len(found) + 1)
             if row:
                 found.append(Proposal(row, _reasons(pair), _confidence(pair, matches)))
     first = {name: index for index, name in reversed([*enumerate(tap.module for tap in reference.taps)])}
     return sorted(found, key=lambda one: first[one.row.reference.partition(":")[0]])
-
-
-def same_pair(one: Pair, other: Pair) -> bool:
-    """Whether two pairs compare the same numbers in the same way; a slice of everything is no slice."""
-    return _values(one) == _values(other)
-
-
-def _values(pair: Pair) -> tuple[object, ...]:
-    layout = pair.layout
-    kept = (layout.pattern, layout.unpadded, layout.scale, layout.offset, pair.firm)
-    return (*kept, *((source.tap.name, _cut(source)) for source in pair.sources))
-
-
-def _cut(source: Source) -> tuple[tuple[int, int], ...] | None:
-    shape = source.tap.shape
-    return None if shape and source.columns == ((0, shape[-1]),) else source.columns
 
 
 def _reasons(pair: Pair) -> tuple[str, ...]:
@@ -86,6 +70,17 @@ def _reasons(pair: Pair) -> tuple[str, ...]:
 
 def _is_derived(pair: Pair) -> bool:
     return pair.reason.startswith(DERIVED)
+
+
+def questions(matches: dict[str, Match]) -> list[Proposal]:
+    """Rows for matches that are too unsure to be used."""
+    found = []
+    for number, (module, match) in enumerate(matches.items(), 1):
+        if match.confidence < SURE:
+            candidates = tuple(part.module + _written_ranges(part.columns, None) for part in match.parts)
+            row = Row("pair", number, module, candidates, firm=match.firm)
+            found.append(Proposal(row, (match.reason,), match.confidence))
+    return found
 
 
 def _module_rows(matches: dict[str, Match], pairs: list[Pair], reference: Dump) -> Iterator[Proposal]:
@@ -128,8 +123,14 @@ def _writable(pair: Pair) -> bool:
 
 
 def _ranges(source: Source) -> str:
-    cut = _cut(source)
-    return "" if cut is None else f"[{','.join(f'{start}:{stop}' for start, stop in cut)}]"
+    return _written_ranges(cut(source), source.block)
+
+
+def _written_ranges(ranges: tuple[tuple[int, int], ...] | None, block: int | None) -> str:
+    written = [] if ranges is None else [f"{start}:{stop}" for start, stop in ranges]
+    if block is not None:
+        written = [str(block), "...", *written]
+    return f"[{','.join(written)}]" if written else ""
 
 
 def _written_layout(layout: Layout) -> str | None:
@@ -137,11 +138,14 @@ def _written_layout(layout: Layout) -> str | None:
     return UNPADDED if layout.unpadded else layout.pattern
 
 
-FALLBACK = {"order": 0.6, "same weights inside": 0.8, "weights of the other layers": 0.9}
-"""By reason, where a match does not say how sure it is; all others are 1."""
+BY_TENSOR = 0.95
+"""How sure a container's row is whose tensor is that of a tap which is known."""
+BY_VALUES = 0.9
+"""How sure a row is that values alone speak for."""
 
 
 def _confidence(pair: Pair, matches: dict[str, Match]) -> float:
     match = matches.get(pair.reference.module)
-    sure = getattr(match, "confidence", None)
-    return float(sure) if sure is not None else FALLBACK.get(pair.reason, 1.0)
+    if match is None or not pair.reason.startswith(match.reason):
+        return BY_VALUES
+    return max(match.confidence, BY_TENSOR) if SAME_TENSOR in _reasons(pair) else match.confidence

@@ -1,14 +1,16 @@
 """The whole of `probe map`: what inference finds of two dumps, as the text of a table."""
 
+import sys
 from dataclasses import dataclass, replace
 
 from probe.align.mapping import Mapping
-from probe.align.modules import match_modules
+from probe.align.modules import SURE, Match, match_modules
 from probe.align.pairs import pair_taps
-from probe.align.table.agreement import Agreement
+from probe.align.table.agreement import Agreement, Ranges
 from probe.align.table.apply import Applied, merged
-from probe.align.table.proposal import Proposal, proposals
-from probe.align.table.sides import place
+from probe.align.table.proposal import Proposal, proposals, questions
+from probe.align.table.sides import columns, place
+from probe.align.table.sizes import Sizes
 from probe.align.table.write import head, is_asked, proposed, rows_text, unmatched_text
 from probe.dump import Dump
 
@@ -27,10 +29,18 @@ class Inference:
 
 def infer(reference: Dump, candidate: Dump) -> Inference:
     """All rows, folded."""
-    matches, remarks = match_modules(reference, candidate)
-    mapping = pair_taps(reference, candidate, matches, tuple(remarks))
+    matches, mapping = _inferred(reference, candidate)
     found = proposals(matches, mapping, reference, candidate)
-    return Inference(mapping, proposed(with_agreement(found, reference, candidate), reference.taps))
+    return Inference(
+        mapping, proposed(with_agreement([*found, *questions(matches)], reference, candidate), reference.taps)
+    )
+
+
+def _inferred(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], Mapping]:
+    """As probe.align.pairs.align does it, with the matches beside the pairs that they give."""
+    matches, remarks = match_modules(reference, candidate)
+    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
+    return matches, pair_taps(reference, candidate, sure, tuple(remarks))
 
 
 def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
@@ -42,10 +52,11 @@ def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
 
 def lacking_rows(applied: Applied, reference: Dump, candidate: Dump) -> list[Proposal]:
     """Rows for what a table does not speak of, one a module: not folded, and without what its rows speak against."""
-    matches, remarks = match_modules(reference, candidate)
-    inferred = pair_taps(reference, candidate, matches, tuple(remarks))
+    matches, inferred = _inferred(reference, candidate)
     lacking = [tap for tap in reference.taps if (tap.step, tap.name) not in applied.governed]
     found = proposals(matches, merged(applied, inferred, reference, candidate), reference, candidate, lacking)
+    modules = {tap.module for tap in lacking}
+    found += [one for one in questions(matches) if one.row.reference in modules]
     return with_agreement(found, reference, candidate)
 
 
@@ -54,16 +65,14 @@ def with_agreement(rows: list[Proposal], reference: Dump, candidate: Dump) -> li
     agreement = Agreement(reference, candidate)
     counted = []
     for one in rows:
-        if ":" not in one.row.reference:
+        if ":" not in one.row.reference and not any("..." in text for text in one.row.candidates):
             agreeing, total = agreement.count(one.row.reference, [_part(text) for text in one.row.candidates])
             one = replace(one, agreeing=agreeing, total=total)
         counted.append(one)
     return counted
 
 
-def _part(text: str) -> tuple[str, tuple[tuple[int, int], ...] | None]:
+def _part(text: str) -> tuple[str, Ranges]:
     where = place(text)
-    if where.ranges is None:
-        return where.module, None
-    cuts = [cut.split(":") for cut in where.ranges.split(",")]
-    return where.module, tuple((int(start), int(stop)) for start, stop in cuts)
+    ranges = None if where.ranges is None else columns(where.ranges, sys.maxsize, Sizes({}, None))
+    return where.module, ranges

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from probe.align.table.rows import Problem, Row, Table
+from probe.align.table.rows import Problem, Row, Table, short
 from probe.align.table.shipped import shipped_table
 from probe.errors import ProbeError
 
@@ -50,7 +50,7 @@ def parse_table(text: str, name: str, *, shipped: bool = False) -> Table:
             wrong = next(_wrong(kind, entry), None)
             if wrong:
                 reference = entry.get("reference")
-                shown = f" ({reference[:80]!r})" if isinstance(reference, str) else ""
+                shown = f" ({short(reference)!r})" if isinstance(reference, str) else ""
                 problems.append(Problem(f"{kind} {number}{shown}", *wrong))
             else:
                 rows.append(_row(kind, number, entry))

@@ -30,7 +30,15 @@ class Row:
     """Of a [[skip]]: why this is not compared."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.number} ({self.reference!r})"
+        return f"{self.kind} {self.number} ({short(self.reference)!r})"
+
+    def problem(self, message: str, hint: str) -> "Problem":
+        return Problem(str(self), short(message, 300), hint)
+
+
+def short(text: str, longest: int = 90) -> str:
+    """What a table holds may be of any length; a line of error is not."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 @dataclass(frozen=True, slots=True)

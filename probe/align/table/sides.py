@@ -60,6 +60,14 @@ def place(text: str) -> Place:
     return Place(module, int(call["call"]) if call else None, found["port"], found["ranges"])
 
 
+def block(ranges: str, sizes: Sizes) -> tuple[int | None, str]:
+    """`1,...,0:64` as 1, `0:64`: an index of the first axis, and channels of the last."""
+    first, dots, rest = ranges.partition(",...")
+    if not dots:
+        return None, ranges
+    return sizes.value(first), rest.removeprefix(",")
+
+
 def columns(ranges: str, width: int, sizes: Sizes) -> tuple[tuple[int, int], ...]:
     """Channels `[0:n*d, 64:]` of a tensor with `width` of them. ValueError says what is wrong."""
     found = []

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from probe.align.modules import SURE
 from probe.align.table.fold import folded
 from probe.align.table.proposal import Proposal
 from probe.align.table.siblings import joined
 from probe.tap import Tap, template
 
-ASKED_BELOW = 0.5
-"""A row less sure than this is written as a question: more likely wrong than right."""
 WHY = {
     "name": "equal names and kinds of modules",
     "root": "the models themselves",
@@ -26,7 +25,7 @@ def proposed(rows: list[Proposal], taps: list[Tap]) -> list[Proposal]:
 
 
 def is_asked(one: Proposal) -> bool:
-    return one.confidence < ASKED_BELOW
+    return one.confidence < SURE
 
 
 def head(reference: object, candidate: object) -> str:

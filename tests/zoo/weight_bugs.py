@@ -124,7 +124,7 @@ def bugs(names: Names, layer: int = 1, head_dim: int = 16) -> list[WeightBug]:
         WeightBug("scaled", "scaled", oblong, partial(change, oblong, lambda w: w * 0.125), "times 0.125"),
         WeightBug("transposed", "inconsistent", square, partial(change, square, lambda w: w.T), "transposed"),
         WeightBug("rows rolled", "inconsistent", oblong, partial(change, oblong, lambda w: w.roll(3, 0)), "order"),
-        WeightBug("half is missing", "partly loaded", oblong, partial(change, oblong, _half), "50%"),
+        WeightBug("half is missing", "partly loaded", oblong, partial(change, oblong, _half), "of its rows are there"),
         WeightBug(
             "rows of the other rotary layout",
             "inconsistent",

@@ -37,6 +37,8 @@ class Value(StrEnum):
     """Some rows are the reference's."""
     SAME_NORMS = "same norms"
     """Row by row of equal norm, in other directions: multiplied by a rotation?"""
+    UNCLEAR = "unclear"
+    """Too few vectors to tell a coarse quantization from another weight."""
     UNSEEN = "unseen"
     """Its numbers are not in the dump."""
     NONFINITE = "not finite"

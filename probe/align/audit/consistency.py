@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from probe.align.audit.comparison import Comparison, Layout, Value
-from probe.align.audit.verdict import Kind, Verdict
+from probe.align.audit.verdict import Kind, Verdict, template
 from probe.dump import Dump
-from probe.tap import template
 
 ROTARY = (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED)
 

@@ -3,25 +3,36 @@
 from collections import defaultdict
 
 from probe.align.audit.comparison import Layout, Value
-from probe.align.audit.verdict import SUSPICIOUS, Kind, Verdict
+from probe.align.audit.verdict import SUSPICIOUS, Kind, Verdict, template
 from probe.report import WeightFinding
-from probe.tap import template
 
 FIRST = tuple(kind for kind in Kind if kind in SUSPICIOUS)
 
 
 def findings(verdicts: list[Verdict]) -> tuple[WeightFinding, ...]:
     """Suspicious ones first, each in the reference's order."""
-    groups: dict[tuple[object, ...], list[Verdict]] = defaultdict(list)
+    groups: dict[object, list[Verdict]] = defaultdict(list)
+    moves = _moves(verdicts)
     mirrored: set[str] = set()
     for verdict in verdicts:
         if verdict.kind is Kind.SWAPPED:
             if verdict.reference in mirrored:
                 continue
             mirrored.add(verdict.holds)
-        groups[_key(verdict)].append(verdict)
+        key = moves.get(template(verdict.reference)[0]) if verdict.kind is Kind.OTHER_LAYER else None
+        groups[key or _key(verdict)].append(verdict)
     found = [_finding(members) for members in groups.values()]
     return tuple(sorted(found, key=lambda finding: not finding.suspicious))
+
+
+def _moves(verdicts: list[Verdict]) -> dict[str, object]:
+    """Per name: which layer holds which one's weights, the same for all weights of layers that were moved whole."""
+    moves: dict[str, list[tuple[object, object]]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.kind is Kind.OTHER_LAYER:
+            name, here = template(verdict.reference)
+            moves[name].append((here, template(verdict.holds)[1]))
+    return {name: (Kind.OTHER_LAYER, tuple(pairs)) for name, pairs in moves.items()}
 
 
 def _key(verdict: Verdict) -> tuple[object, ...]:
@@ -30,8 +41,6 @@ def _key(verdict: Verdict) -> tuple[object, ...]:
     if verdict.kind not in SUSPICIOUS and verdict.kind not in (Kind.UNKNOWN, Kind.ABSENT, Kind.EXTRA):
         return verdict.kind, _doing(verdict)
     name, _ = template(verdict.reference)
-    if verdict.kind is Kind.OTHER_LAYER:
-        return verdict.kind, name
     return verdict.kind, name, template(verdict.holds)[0], verdict.why, _doing(verdict)
 
 
@@ -62,8 +71,11 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
         case Kind.SWAPPED:
             said = f"{reference} and {other} are swapped in the candidate{why}"
         case Kind.OTHER_LAYER:
-            pairs = ", ".join(f"{v.place} holds {v.holds}" for v in members[:3])
-            return f"{pairs}{', ...' if len(members) > 3 else ''}"
+            first_name = template(first.reference)[0]
+            alike = [v for v in members if template(v.reference)[0] == first_name]
+            pairs = ", ".join(f"{v.place} holds {v.holds}" for v in alike[:3])
+            also = len({template(v.reference)[0] for v in members}) - 1
+            return f"{pairs}{', ...' if len(alike) > 3 else ''}" + (f"; {also} other weights likewise" if also else "")
         case Kind.OTHER_WEIGHT:
             said = f"{place} holds {other}{why}"
         case Kind.NEVER_LOADED:

@@ -6,12 +6,11 @@ import numpy as np
 
 from probe.align.audit.comparison import Comparison, Layout, Value
 from probe.align.audit.lookup import Lookup
-from probe.align.audit.matrices import compare_matrices, whole
+from probe.align.audit.matrices import SHORTEST, compare_matrices, whole
 from probe.align.audit.places import Place
-from probe.align.audit.vectors import compare_vectors, dtypes_of, values_of
-from probe.align.audit.verdict import Kind, Verdict, kind_of
+from probe.align.audit.vectors import VectorValues, compare_vectors, dtypes_of
+from probe.align.audit.verdict import Kind, Verdict, kind_of, template
 from probe.dump import Dump, Weight
-from probe.tap import template
 
 FEW = 0.1
 """Where no more of the reference's matrices than this are in the candidate, nothing is said of single ones."""
@@ -22,8 +21,8 @@ class Judge:
 
     def __init__(self, reference: Dump, candidate: Dump, places: dict[str, Place]) -> None:
         self._reference, self._candidate, self._places = reference, candidate, places
-        self._ours = Lookup(reference)
-        self._theirs = Lookup(candidate)
+        self._our_values, self._their_values = VectorValues(reference), VectorValues(candidate)
+        self._ours, self._theirs = Lookup(reference, self._our_values), Lookup(candidate, self._their_values)
         self._weights = {weight.name: weight for weight in reference.weights}
         self._compared = {name: self._compare(self._weights[name], place) for name, place in places.items()}
         self.claimed = {
@@ -48,12 +47,12 @@ class Judge:
             elif not place and weight.tied_to in self._compared:
                 twin = self._places[weight.tied_to]
                 verdicts.append(Verdict(name, Kind.TIED, *_where(twin), comparison=self._compared[weight.tied_to]))
-            elif place and holders.get(name):
-                verdicts.append(self._misplaced(weight, place, holders[name]))
             elif found_elsewhere.get(name):
                 where = sorted(found_elsewhere[name])
                 self.claimed.update(where)
                 verdicts.append(Verdict(name, Kind.MOVED, where[0] + (" and others" if where[1:] else "")))
+            elif place and holders.get(name):
+                verdicts.append(self._misplaced(weight, place, holders[name]))
             elif place:
                 verdicts.append(self._not_there(weight, place))
             else:
@@ -79,7 +78,11 @@ class Judge:
         stored_alike = place.is_whole and (first.shape, first.dtype) == (weight.shape, weight.dtype)
         if stored_alike and first.statistics.hash == weight.statistics.hash:
             return Comparison(Layout.PLAIN, Value.EQUAL)
-        own, other = values_of(self._reference, whole(weight)), values_of(self._candidate, place)
+        if place.is_whole and first.shape == weight.shape:
+            by_sketch = compare_matrices(self._reference, weight, self._candidate, place)
+            if by_sketch.value is Value.ROUNDED and weight.shape[0] >= SHORTEST:
+                return by_sketch
+        own, other = self._our_values.of(weight), self._their_values.at(place)
         if own is None or other is None:
             return Comparison(Layout.PLAIN, Value.UNSEEN)
         return compare_vectors(own, other, dtypes_of(weight, place))
@@ -91,7 +94,7 @@ class Judge:
         found = self._ours.owners(self._candidate, matrices) if matrices else {}
         for name, place in wrong.items():
             if name not in matrices:
-                values = values_of(self._candidate, place)
+                values = self._their_values.at(place)
                 if values is not None:
                     found[name] = self._ours.equal_vectors(values, dtypes_of(self._weights[name], place))
         return {name: [w for w in owners if not self._is_itself(w, name)] for name, owners in found.items()}
@@ -105,17 +108,18 @@ class Judge:
         lost = [w for name, w in self._weights.items() if name not in self._places or self._is_strange(name)]
         matrices = {weight.name: whole(weight) for weight in lost if len(weight.shape) > 1}
         owners = self._theirs.owners(self._reference, matrices) if matrices else {}
+        places_of_others = {part.name for place in self._places.values() for part, _ in place.parts}
         found: dict[str, set[str]] = {}
         for weight in lost:
             if weight.name in matrices:
                 names = {owner.name for owner in owners.get(weight.name, [])[:1]}
                 found[weight.name] = names or self._theirs.scattered(self._reference, weight)
             else:
-                values = values_of(self._reference, whole(weight))
+                values = self._our_values.of(weight)
                 equal = [] if values is None else self._theirs.equal_vectors(values, (weight.dtype,))
                 found[weight.name] = {owner.name for owner in equal}
             if weight.name in self._places:  # a place of its own, and values in another weight's: that is a bug
-                found[weight.name] -= {part.name for place in self._places.values() for part, _ in place.parts}
+                found[weight.name] -= places_of_others
         return found
 
     def _is_strange(self, name: str) -> bool:
@@ -146,8 +150,10 @@ class Judge:
             return Verdict(weight.name, Kind.NEVER_LOADED, *_where(place), why=f"all {constant}", comparison=found)
         if found.value is Value.NONFINITE:
             return Verdict(weight.name, Kind.NONFINITE, *_where(place), comparison=found)
-        if found.value is Value.UNSEEN:
-            return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why="its numbers are not in the dump")
+        if found.value in (Value.UNSEEN, Value.UNCLEAR):
+            unseen = found.value is Value.UNSEEN
+            why = "its numbers are not in the dump" if unseen else "too few rows to tell noise from another weight"
+            return Verdict(weight.name, Kind.UNKNOWN, *_where(place), why=why)
         if found.value is Value.PARTLY:
             why = f"{found.share:.0%} of its rows are there"
             return Verdict(weight.name, Kind.PARTLY, *_where(place), why=why, comparison=found)

@@ -3,9 +3,8 @@
 import math
 from dataclasses import replace
 
-from probe.align.audit.verdict import Kind, Verdict
+from probe.align.audit.verdict import Kind, Verdict, template
 from probe.dump import Dump, Weight
-from probe.tap import template
 
 
 def missing(verdicts: list[Verdict], reference: Dump, unclaimed: list[Weight]) -> list[Verdict]:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping as Mapping_
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from probe.align.audit.matrices import SHORTEST, vectors_of, whole
 from probe.align.audit.nearest import Nearest
 from probe.align.audit.places import Place
-from probe.align.audit.vectors import NEAR, Numbers, compare_vectors
+from probe.align.audit.vectors import NEAR, Numbers, VectorValues, compare_vectors
 from probe.dump import Dump, Weight
 
 ASKED = 8
@@ -23,8 +22,8 @@ NEEDED = 0.6
 class Lookup:
     """All weights of one dump, by value."""
 
-    def __init__(self, dump: Dump) -> None:
-        self._dump = dump
+    def __init__(self, dump: Dump, values: VectorValues) -> None:
+        self._dump, self._values = dump, values
         self._matrices = [weight for weight in dump.weights if len(weight.shape) > 1 and not weight.tied_to]
 
     @cached_property
@@ -43,15 +42,15 @@ class Lookup:
         return owner[alive], Nearest(self._dump.sketches.directions[chosen[alive]].astype(np.float32))
 
     @cached_property
-    def _vectors(self) -> dict[int, tuple[list[Weight], NDArray[np.float64]]]:
-        """By length: all one-dimensional weights, and their values one below the other."""
+    def _vectors(self) -> dict[int, "_Stack"]:
+        """By length: all one-dimensional weights."""
         found: dict[int, list[tuple[Weight, Numbers]]] = {}
         for weight in self._dump.weights:
-            if len(weight.shape) == 1 and not weight.tied_to:
-                values = self._dump.weight_value(weight.name, weight.dtype)
-                if values is not None and len(values) >= SHORTEST // 2 and _varies(values):
-                    found.setdefault(len(values), []).append((weight, values.astype(np.float64)))
-        return {size: ([w for w, _ in rows], np.stack([v for _, v in rows])) for size, rows in found.items()}
+            if len(weight.shape) == 1 and weight.shape[0] >= SHORTEST // 2 and not weight.tied_to:
+                values = self._values.of(weight)
+                if values is not None and _varies(values):
+                    found.setdefault(len(values), []).append((weight, values))
+        return {size: _Stack([w for w, _ in rows], np.stack([v for _, v in rows])) for size, rows in found.items()}
 
     def owners(self, asking: Dump, asked: Mapping_[str, Place]) -> dict[str, list[Weight]]:
         """Per matrix of another dump (`asked`): the weights that hold its rows or columns, likeliest first."""
@@ -95,15 +94,28 @@ class Lookup:
         """The one-dimensional weights that are `values`, up to rounding and a constant."""
         if len(values) not in self._vectors or not _varies(values):
             return []
-        weights, rows = self._vectors[len(values)]
-        centred = values - values.mean()
-        others = rows - rows.mean(axis=1, keepdims=True)
-        near = np.linalg.norm(others - centred, axis=1) <= NEAR * np.linalg.norm(centred)
-        compared = [(weights[n], compare_vectors(rows[n], values, dtypes)) for n in np.flatnonzero(near)]
+        stack = self._vectors[len(values)]
+        compared = [(stack.weights[n], compare_vectors(stack.rows[n], values, dtypes)) for n in stack.near(values)]
         alike = [(weight, comparison) for weight, comparison in compared if comparison.is_same_weight]
         return [weight for weight, _ in sorted(alike, key=lambda pair: pair[1].noise)]
 
 
-def _varies(values: NDArray[Any]) -> bool:
+class _Stack:
+    """Vectors of one length, one below the other."""
+
+    def __init__(self, weights: list[Weight], rows: Numbers) -> None:
+        self.weights, self.rows = weights, rows
+        self._centred = rows - rows.mean(axis=1, keepdims=True)
+        self._squares = (self._centred**2).sum(axis=1)
+
+    def near(self, values: Numbers) -> NDArray[np.int64]:
+        """Which rows are `values` up to a constant, or nearly so."""
+        centred = values - values.mean()
+        square = float(centred @ centred)
+        distances = self._squares - 2 * self._centred @ centred + square
+        return np.flatnonzero(distances <= NEAR**2 * square)
+
+
+def _varies(values: Numbers) -> bool:
     """A constant is like any other; NaN is like nothing."""
-    return values.dtype.kind != "c" and bool(np.isfinite(values).all()) and float(values.max() - values.min()) > 0
+    return bool(np.isfinite(values).all()) and float(values.max() - values.min()) > 0

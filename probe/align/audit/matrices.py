@@ -7,16 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest, permutation_layout
-from probe.align.audit.nearest import Nearest
+from probe.align.audit.nearest import NEAR, Nearest
 from probe.align.audit.places import Place
 from probe.dump import Axis, Dump, Weight
 from probe.dump.dtypes import UNIT_ROUNDOFF
+from probe.dump.weight import NUM_PROJECTIONS
 
 SHORTEST = 16
 """Elements; shorter vectors agree by chance."""
 ALIKE = 0.3
 """Relative squared distance below which two directions are one weight's: 2 for unrelated ones, of which 3 in 1000
 come below by chance at one given place; int4 gives 0.01, int2 0.2."""
+UNRELATED = 2.0
 ALIKE_ALONE = 0.05
 """The same where fewer than four vectors speak."""
 MOST = 0.9
@@ -82,25 +84,53 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
     ours, theirs = list(vectors_of(reference, whole(weight))), list(vectors_of(candidate, place))
     dtypes = (weight.dtype, *(part.dtype for part, _ in place.parts))
     trials = sorted(((o, t) for o in ours for t in theirs if _comparable(o, t)), key=_preference)
-    best = Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
     for own, other in trials:
-        share = _share(own, other)
-        if share >= MOST:
+        if _share(own, other) >= MOST:
             return _judged(own, other, dtypes, _layout(own, other))
-        if share > best.share:
-            best = Comparison(_layout(own, other), Value.PARTLY if share >= 0.1 else Value.OTHER, share=share)
     for own, other in trials:
-        if len(own.norms) == len(other.norms) <= LARGEST_PERMUTED and own.length >= SHORTEST:
-            order = Nearest(other.directions).find(own.directions)
-            if (order >= 0).all() and len(np.unique(order)) == len(order):
-                layout, head_dim = permutation_layout(order)
-                moved = Vectors(other.axis, other.length, other.norms[order], other.directions[order])
-                return _judged(own, moved, dtypes, layout, head_dim, permutation_digest(order))
-    if best.value is Value.OTHER and not any(theirs[0].norms if theirs else ()):
+        order = _order(own, other)
+        if order is not None:
+            layout, head_dim = permutation_layout(order)
+            moved = Vectors(other.axis, other.length, other.norms[order], other.directions[order])
+            return _judged(own, moved, dtypes, layout, head_dim, permutation_digest(order))
+    for own, other in trials:
+        partly = _partly(own, other)
+        if partly:
+            return partly
+    if not any(vectors.norms.any() for vectors in theirs):
         return Comparison(Layout.PLAIN, Value.CONSTANT)
-    if best.value is Value.OTHER and any(_same_norms(own, other) for own, other in trials):
+    if any(_same_norms(own, other) for own, other in trials):
         return Comparison(Layout.PLAIN, Value.SAME_NORMS, share=0.0)
-    return best
+    if any(own.length >= SHORTEST and _distances(own, other).mean() < UNRELATED / 2 for own, other in trials):
+        return Comparison(Layout.PLAIN, Value.UNCLEAR, share=0.0)
+    return Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
+
+
+def _order(own: Vectors, other: Vectors) -> NDArray[np.int64] | None:
+    """Where each vector of `own` is in `other`; None where not all are, each in a place of its own."""
+    if len(own.norms) != len(other.norms) or own.length < SHORTEST or len(own.norms) > LARGEST_PERMUTED:
+        return None
+    asked = own.directions[:: max(1, len(own.norms) // 4)]
+    if any(np.abs(other.directions - row).max(axis=1).min() > NEAR for row in asked):
+        return None
+    order = Nearest(other.directions).find(own.directions)
+    return order if (order >= 0).all() and len(np.unique(order)) == len(order) else None
+
+
+def _partly(own: Vectors, other: Vectors) -> Comparison | None:
+    """Some vectors equal and the others unrelated; or all of them far off, but not unrelated."""
+    alive = _alive(own, other)
+    if own.length < SHORTEST or not alive.any():
+        return None
+    distances = np.where(_both(own, other), _distances(own, other), UNRELATED)[alive]
+    equal = distances < ALIKE
+    share = _share(own, other)
+    if share >= 0.1 and distances[equal].mean() < ALIKE / 3 and distances[~equal].mean() > UNRELATED / 2:
+        return Comparison(_layout(own, other), Value.PARTLY, share=share)
+    surely = 1 - DEVIATIONS * np.sqrt(2 / (NUM_PROJECTIONS * len(distances)))
+    if distances.mean() < UNRELATED * min(0.5, surely):
+        return Comparison(_layout(own, other), Value.PERTURBED, noise=float(distances.mean()))
+    return None
 
 
 def _comparable(own: Vectors, other: Vectors) -> bool:
@@ -166,7 +196,7 @@ def _judged(
     factor = float(np.median(ratios))
     spread = float(np.median(np.abs(ratios / factor - 1)))
     small = [ROUNDING[dtype] * SMALL_FLOATS_SUBNORMAL for dtype in dtypes if dtype.startswith("float8")]
-    margin = 1 + DEVIATIONS * np.sqrt(2 / (8 * alike.sum()))
+    margin = 1 + DEVIATIONS * np.sqrt(2 / (NUM_PROJECTIONS * alike.sum()))
     rounded = noise <= margin * (max([ROUNDING["bfloat16"], *small]) + RESOLVED)
     sure = max(1e-3, 2 * max(UNIT_ROUNDOFF.get(dtype, 0.0) for dtype in dtypes)) if rounded else 0.03 + noise
     equal = noise <= RESOLVED and len(set(dtypes)) == 1

@@ -13,19 +13,31 @@ NEAR = 0.3
 """Relative distance below which two vectors are one weight's; unrelated ones are 1.4 apart once centred."""
 
 
-def values_of(dump: Dump, place: Place) -> Numbers | None:
-    """A place's numbers one after the other; None where the dump has not all of them."""
-    parts: list[NDArray[np.generic]] = []
-    for weight, ranges in place.parts:
+class VectorValues:
+    """The one-dimensional weights of a dump, each read once."""
+
+    def __init__(self, dump: Dump) -> None:
+        self._dump = dump
+        self._read: dict[str, Numbers | None] = {}
+
+    def of(self, weight: Weight) -> Numbers | None:
+        """float64; None where the dump has no numbers, or complex ones."""
         name = weight.tied_to or weight.name
-        found = dump.weight_value(name, weight.dtype)
-        if found is None or found.dtype.kind == "c":
-            return None
-        flat = found.reshape(-1)
-        if ranges and max(stop for _, stop in ranges) > len(flat):
-            return None
-        parts += [flat[start:stop] for start, stop in ranges] if ranges else [flat]
-    return np.concatenate(parts).astype(np.float64)
+        if name not in self._read:
+            found = self._dump.weight_value(name, weight.dtype)
+            is_real = found is not None and found.dtype.kind != "c"
+            self._read[name] = found.reshape(-1).astype(np.float64) if found is not None and is_real else None
+        return self._read[name]
+
+    def at(self, place: Place) -> Numbers | None:
+        """A place's numbers one after the other."""
+        parts: list[Numbers] = []
+        for weight, ranges in place.parts:
+            flat = self.of(weight)
+            if flat is None or (ranges and max(stop for _, stop in ranges) > len(flat)):
+                return None
+            parts += [flat[start:stop] for start, stop in ranges] if ranges else [flat]
+        return np.concatenate(parts)
 
 
 def compare_vectors(own: Numbers, other: Numbers, dtypes: tuple[str, ...]) -> Comparison:

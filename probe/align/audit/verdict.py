@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.tap import template as template_of_module
+
+template = lru_cache(1 << 14)(template_of_module)
+"""Names are asked about many times."""
 
 
 class Kind(StrEnum):

@@ -150,6 +150,8 @@ def _given_away(pair: Pair, source: Source, taken: dict[Key, list[tuple[Source, 
 
 def overlap(one: Source, other: Source) -> bool:
     """Whether two sources of one tap share channels."""
+    if one.block is not None and other.block is not None and one.block != other.block:
+        return False
     if one.columns is None or other.columns is None:
         return True
     ranges = sorted([*((*cut, 0) for cut in one.columns), *((*cut, 1) for cut in other.columns)])

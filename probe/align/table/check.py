@@ -66,14 +66,14 @@ def check(table: Table, reference: Dump, candidate: Dump) -> TableCheck:
 
 def _paired_twice(applied: Applied) -> list[Problem]:
     """Channels of a candidate tap that stand for two outputs of the reference with unequal values."""
-    ranges: dict[tuple[int, str], list[tuple[int, int, Pair]]] = defaultdict(list)
+    ranges: dict[tuple[int, str, int | None], list[tuple[int, int, Pair]]] = defaultdict(list)
     for pair in applied.pairs.values():
         for source in pair.sources if not pair.reference.is_input else ():
             width = source.tap.num_elements
             cuts = source.columns or ((0, width),)
-            ranges[source.tap.step, source.tap.name] += [(start, stop, pair) for start, stop in cuts]
+            ranges[source.tap.step, source.tap.name, source.block] += [(start, stop, pair) for start, stop in cuts]
     problems: dict[tuple[str, str], Problem] = {}
-    for (_, name), cuts_of_tap in ranges.items():
+    for (_, name, _), cuts_of_tap in ranges.items():
         last: tuple[int, int, Pair] | None = None
         for cut in sorted(cuts_of_tap, key=lambda one: one[:2]):
             if last and cut[0] < last[1] and not same_values(cut[2].reference, last[2].reference):

@@ -38,7 +38,7 @@ class Judge:
         verdicts: list[Verdict] = []
         for name, weight in self._weights.items():
             place = self._places.get(name)
-            if place and self._compared[name].is_same_weight:
+            if place and self._compared[name].is_same_weight and not holders.get(name):
                 compared = self._compared[name]
                 kind = kind_of(compared, place.parts[0][0].dtype)
                 if kind in (Kind.EQUAL, Kind.ROUNDED) and _is_copy(weight, place):
@@ -88,15 +88,22 @@ class Judge:
         return compare_vectors(own, other, dtypes_of(weight, place))
 
     def _holders(self) -> dict[str, list[Weight]]:
-        """Per weight that is not in its place: whose values are there."""
+        """Per weight that is not in its place: whose values are there.
+
+        Norms of neighbouring layers resemble each other: what is only near its own may be another one exactly.
+        """
         wrong = {name: place for name, place in self._places.items() if not self._compared[name].is_same_weight}
+        vectors = [name for name in self._places if len(self._weights[name].shape) == 1]
+        near = {name for name in vectors if self._compared[name].value is Value.PERTURBED}
+        wrong |= {name: self._places[name] for name in near}
         matrices = {name: place for name, place in wrong.items() if len(self._weights[name].shape) > 1}
         found = self._ours.owners(self._candidate, matrices) if matrices else {}
         for name, place in wrong.items():
             if name not in matrices:
                 values = self._their_values.at(place)
                 if values is not None:
-                    found[name] = self._ours.equal_vectors(values, dtypes_of(self._weights[name], place))
+                    dtypes = dtypes_of(self._weights[name], place)
+                    found[name] = self._ours.equal_vectors(values, dtypes, exactly=name in near)
         return {name: [w for w in owners if not self._is_itself(w, name)] for name, owners in found.items()}
 
     def _is_itself(self, weight: Weight, name: str) -> bool:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.align.audit.comparison import Value
 from probe.align.audit.matrices import SHORTEST, vectors_of, whole
 from probe.align.audit.nearest import Nearest
 from probe.align.audit.places import Place
@@ -90,13 +91,15 @@ class Lookup:
                 return {self._matrices[number].name for number in owner[hits[hits >= 0]]}
         return set()
 
-    def equal_vectors(self, values: Numbers, dtypes: tuple[str, ...]) -> list[Weight]:
-        """The one-dimensional weights that are `values`, up to rounding and a constant."""
+    def equal_vectors(self, values: Numbers, dtypes: tuple[str, ...], *, exactly: bool = False) -> list[Weight]:
+        """The one-dimensional weights that are `values`, up to rounding and a constant; or near them, too."""
         if len(values) not in self._vectors or not _varies(values):
             return []
         stack = self._vectors[len(values)]
         compared = [(stack.weights[n], compare_vectors(stack.rows[n], values, dtypes)) for n in stack.near(values)]
         alike = [(weight, comparison) for weight, comparison in compared if comparison.is_same_weight]
+        if exactly:
+            alike = [(weight, found) for weight, found in alike if found.value is not Value.PERTURBED]
         return [weight for weight, _ in sorted(alike, key=lambda pair: pair[1].noise)]
 
 

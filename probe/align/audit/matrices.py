@@ -84,9 +84,15 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
     ours, theirs = list(vectors_of(reference, whole(weight))), list(vectors_of(candidate, place))
     dtypes = (weight.dtype, *(part.dtype for part, _ in place.parts))
     trials = sorted(((o, t) for o in ours for t in theirs if _comparable(o, t)), key=_preference)
+    perturbed = None
     for own, other in trials:
         if _share(own, other) >= MOST:
-            return _judged(own, other, dtypes, _layout(own, other))
+            judged = _judged(own, other, dtypes, _layout(own, other))
+            if judged.value is not Value.PERTURBED:
+                return judged  # rows may look perturbed where each column has a factor of its own
+            perturbed = perturbed or judged
+    if perturbed:
+        return perturbed
     for own, other in trials:
         order = _order(own, other)
         if order is not None:

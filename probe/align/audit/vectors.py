@@ -12,6 +12,11 @@ Numbers = NDArray[np.float64]
 NEAR = 0.3
 """Relative distance below which two vectors are one weight's; unrelated ones are 1.4 apart once centred."""
 
+RELATED = 0.5
+"""Correlation from which a vector is not called unrelated; of n random numbers it has a deviation of 1 / sqrt(n)."""
+SURE = 4.0
+"""Such deviations that make sure."""
+
 
 class VectorValues:
     """The one-dimensional weights of a dump, each read once."""
@@ -67,10 +72,15 @@ def compare_vectors(own: Numbers, other: Numbers, dtypes: tuple[str, ...]) -> Co
         order[ranked] = other_ranked
         layout, head_dim = permutation_layout(order)
         return Comparison(layout, Value.ROUNDED, head_dim=head_dim, digest=permutation_digest(order))
-    centred = own - own.mean()
-    noise = float(np.sum((own - other) ** 2)) / max(float(np.sum(centred**2)), 1e-60)
-    if noise < NEAR**2:
-        return Comparison(Layout.PLAIN, Value.PERTURBED, noise=float(np.sum((own - other) ** 2)) / max(size**2, 1e-60))
+    noise = float(np.sum((own - other) ** 2)) / max(size**2, 1e-60)
+    centred, other_centred = own - own.mean(), other - other.mean()
+    spread = float(np.linalg.norm(centred))
+    if float(np.linalg.norm(own - other)) < NEAR * spread:
+        return Comparison(Layout.PLAIN, Value.PERTURBED, noise=noise)
+    correlation = float(centred @ other_centred) / max(spread * float(np.linalg.norm(other_centred)), 1e-60)
+    if correlation > RELATED:
+        surely = len(own) > (SURE / RELATED) ** 2
+        return Comparison(Layout.PLAIN, Value.PERTURBED if surely else Value.UNCLEAR, noise=noise)
     return Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
 
 

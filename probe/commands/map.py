@@ -80,7 +80,7 @@ def _propose(args: argparse.Namespace, reference: "Dump", candidate: "Dump") -> 
     from probe.render.progress import say
 
     found = infer(reference, candidate)
-    if not any(one.row.reference for one in found.rows):
+    if not any(one.row.reference.partition(":")[0] for one in found.rows):
         raise ProbeError(
             f"nothing in {candidate.path} could be paired with {reference.path}",
             hint="is it the same model? If names and weights were both changed, write rows by hand: probe map --help",

@@ -26,7 +26,7 @@ def joined(rows: list[Proposal]) -> list[Proposal]:
         row = one.row
         if len(row.candidates) == 1 and "[" not in row.candidates[0] and row.layout is None:
             ours, theirs = _name(row.reference), _name(row.candidates[0])
-            if ours and theirs:
+            if ours and theirs and ours.ending:
                 names[at] = ours, theirs
                 key = (ours.parent, ours.ending, theirs.parent, theirs.ending, row.firm, one.reasons, one.confidence)
                 groups[key].append(at)
@@ -43,7 +43,7 @@ def joined(rows: list[Proposal]) -> list[Proposal]:
 
 
 def _name(text: str) -> _Name | None:
-    """Only what ends alike: `q_proj` and `k_proj`, or a short word alone as `wq`."""
+    """`q_proj`, or a short word alone as `wq`; the reference's siblings must end alike to be read as such."""
     if ":" in text:
         return None
     parent, _, last = text.rpartition(".")

@@ -1,6 +1,7 @@
 """One side's model as its dump shows it: modules that ran, in order, and what each of them holds."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from probe.align.layouts import number_kind
 from probe.dump import Dump
@@ -20,6 +21,14 @@ class ModuleTable:
         for weight in dump.weights:
             if weight.module in self.taps:
                 self.weights[weight.module].append((weight.name.rpartition(".")[2], weight.shape))
+        self._children: dict[str, set[str]] = defaultdict(set)
+        for module in self.taps:
+            for parent, child in _steps(module):
+                self._children[parent].add(child)
+        self._below: dict[str, set[str]] = defaultdict(set)
+        for module in self.weights:
+            for parent in {module, *(parent for parent, _ in _steps(module))}:
+                self._below[parent].add(module)
         self._num_matrices = Counter(weight.module for weight in dump.weights if len(weight.shape) > 1)
 
     def is_leaf(self, module: str) -> bool:
@@ -36,9 +45,16 @@ class ModuleTable:
 
     def children(self, module: str) -> set[str]:
         """Names of the modules right inside `module`, of those that ran."""
-        inside = (name[len(module) + 1 :] for name in self.taps if name.startswith(module + "."))
-        return {name.partition(".")[0] for name in inside}
+        return self._children.get(module, set())
 
     def below(self, module: str) -> set[str]:
         """Modules with weights inside `module`, itself included."""
-        return {name for name in self.weights if module == "" or name == module or name.startswith(module + ".")}
+        return self._below.get(module, set())
+
+
+def _steps(module: str) -> Iterator[tuple[str, str]]:
+    """("", "a"), ("a", "b") of "a.b": each module on the way, and the next one's name."""
+    parent = ""
+    for name in module.split(".") if module else ():
+        yield parent, name
+        parent = f"{parent}.{name}" if parent else name

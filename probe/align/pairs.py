@@ -102,8 +102,9 @@ class _Fit:
             return Source(other), other.shape
         last = max(stop for _, stop in part.columns)
         num_merged = next((n for n in (1, 2, 3) if math.prod(other.shape[-n:]) == part.width), None)
-        if num_merged is None and (block := _block(part, other.shape)) is not None:
-            return Source(other, block=block), other.shape[1:]
+        block = _block(part, other.shape) if num_merged in (None, 3) else None
+        if block is not None:  # of [2, T, B, H, D] with T = 2 shapes do not tell which axis is meant
+            return (Source(other, block=block), other.shape[1:]) if num_merged is None else None
         num_merged = num_merged or 1
         if last > math.prod(other.shape[-num_merged:]):
             return None
@@ -164,7 +165,7 @@ def _pair(tap: Tap, number: int, match: Match, theirs: _Candidates, fit: _Fit) -
 
 def _is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:
     """As many tokens as heads: shapes do not tell [B, H, T, D] from [B, T, H, D]."""
-    return reference == candidate and len(reference) == 4 and reference[1] == reference[2] > 1
+    return any(len(shape) == 4 and shape[1] == shape[2] > 1 for shape in (reference, candidate))
 
 
 def _has_axis(shape: tuple[int, ...], width: int) -> bool:

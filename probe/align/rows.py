@@ -23,6 +23,9 @@ AGREE = 0.9
 """Share of rows that must agree: padding rows of a vocabulary and dead rows may not."""
 MOST_ALIKE = 64
 """A row that is like so many others (a constant) identifies nothing."""
+CELL = 0.01
+COLUMN = 1 << 20
+"""The index is a grid over the first two projections, in cells of this size, column after column."""
 MOST_PERMUTED = 1 << 14
 """Rows of a matrix that are looked for in any order."""
 
@@ -53,9 +56,10 @@ class RowIndex:
         owner = np.concatenate([none, *(np.full(view.count, i) for i, (_, view) in enumerate(self._views))])
         place = np.concatenate([none, *(np.arange(v.first, v.first + v.count) for _, v in self._views)])
         live = self._norms[place] > 0
-        firsts = self._directions[place[live], 0].astype(np.float32)
-        order = np.argsort(firsts, kind="stable")
-        self._firsts, self._owner, self._place = firsts[order], owner[live][order], place[live][order]
+        cells = np.floor(self._directions[place[live], :2].astype(np.float32) / CELL).astype(np.int64)
+        keys = cells[:, 0] * COLUMN + cells[:, 1]
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._owner, self._place = keys[order], owner[live][order], place[live][order]
 
     def find(self, directions: Directions, norms: NDArray[np.float32]) -> list[Segment]:
         """Where the rows of a reference matrix lie; several segments if they are split up or occur more than once."""
@@ -90,9 +94,13 @@ class RowIndex:
         return [segment for segment in found if segment], owners
 
     def _like(self, direction: Directions, near: float) -> NDArray[np.int64]:
-        first, last = np.searchsorted(self._firsts, (direction[0] - near, direction[0] + near))
-        close = np.abs(self._directions[self._place[first:last]] - direction).max(axis=1, initial=0) <= near
-        hits = np.flatnonzero(close) + first
+        lowest, highest = (np.floor((direction[:2] + by) / CELL).astype(np.int64) for by in (-near, near))
+        columns = np.arange(lowest[0], highest[0] + 1) * COLUMN
+        firsts = np.searchsorted(self._keys, columns + lowest[1])
+        lasts = np.searchsorted(self._keys, columns + highest[1], side="right")
+        cells = np.concatenate([np.arange(first, last) for first, last in zip(firsts, lasts, strict=True)])
+        close = np.abs(self._directions[self._place[cells]] - direction).max(axis=1, initial=0) <= near
+        hits = cells[close]
         return np.asarray(hits if len(hits) <= MOST_ALIKE else hits[:0])
 
     def _straight(self, directions: Directions, norms: NDArray[np.float32], owner: int, offset: int) -> Segment | None:

@@ -157,7 +157,7 @@ class Dump:
                 found[linked_name(link)] = (self._bits(values, dtype, values.shape), dtype)
         return found
 
-    @property
+    @cached_property
     def steps(self) -> list[int]:
         return sorted({tap.step for tap in self.taps})
 

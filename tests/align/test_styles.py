@@ -49,9 +49,23 @@ def test_what_has_a_counterpart_is_paired(clean: tuple[Style, Runs]):
     assert len(unpaired) <= 0.01 * len(found.with_counterpart(style)), sorted(unpaired)
 
 
+SCALED = "the embedding that is scaled after its module is paired firmly with one that is scaled inside"
+PARTIAL = "what a shard adds to the sum is paired firmly with the whole sum"
+
+
+def test_no_pair_is_wrong_the_other_way_round(clean: tuple[Style, Runs], request: pytest.FixtureRequest):
+    """The port as the reference: what was fused is to be cut, what was joined to be taken apart."""
+    style, found = clean
+    reasons = {"gemma3, JAX, 1 + w folded": SCALED, "gemma2, fused": SCALED, "llama, sharded": PARTIAL}
+    if style.name in reasons:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reasons[style.name]))
+    assert not found.the_other_way_round().wrong()
+
+
 @pytest.mark.parametrize("style", styles())
-def test_no_pair_is_wrong_in_another_size(tmp_path: Path, style: Style):
-    assert not runs(style, tmp_path, size=Size(hidden=96, layers=4, heads=8), seed=9).wrong()
+def test_no_pair_is_wrong_in_another_size_and_in_any_step(tmp_path: Path, style: Style):
+    size = Size(hidden=96, layers=4, heads=8)
+    assert not runs(style, tmp_path, size=size, seed=9, tokens=[(2, 13), (3, 6)]).wrong()
 
 
 SHAPES = "as many tokens as heads: shapes do not tell [B, H, T, D] from [B, T, H, D], and are believed"
@@ -61,12 +75,12 @@ STACKED = "as many tokens as key heads and as two: shapes do not tell [2, B, T, 
 @pytest.mark.parametrize("style", styles("qwen3", "gemma3", qwen3_a_matrix_a_head=SHAPES))
 def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_heads(tmp_path: Path, style: Style):
     """In the styles that keep heads as an axis."""
-    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=(4, 4)).wrong()
+    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(4, 4)]).wrong()
 
 
 @pytest.mark.parametrize("style", styles("qwen3", "gemma3", qwen3_a_matrix_a_head=SHAPES, gemma3_JAX=STACKED))
 def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_key_heads(tmp_path: Path, style: Style):
-    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=(2, 2)).wrong()
+    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(2, 2)]).wrong()
 
 
 TABLE = "wpe's weight is found in the model's own parameter, and wpe:in is paired with the token ids"
@@ -74,7 +88,7 @@ TABLE = "wpe's weight is found in the model's own parameter, and wpe:in is paire
 
 @pytest.mark.parametrize("style", styles(gpt2_in_out_=TABLE))
 def test_no_pair_is_wrong_in_a_single_sentence(tmp_path: Path, style: Style):
-    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=(1, 13)).wrong()
+    assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(1, 13)]).wrong()
 
 
 @torch.no_grad()
@@ -106,8 +120,10 @@ def test_no_pair_is_wrong_where_all_layers_are_copies(tmp_path: Path, style: Sty
 
 
 @pytest.mark.parametrize("style", styles())
-def test_no_pair_is_wrong_in_bfloat16(tmp_path: Path, style: Style):
-    assert not runs(style, tmp_path, size=TWO_LAYERS, seed=3, dtype=torch.bfloat16).wrong(tolerance=0.3)
+def test_no_pair_is_wrong_and_none_is_missing_in_bfloat16(tmp_path: Path, style: Style):
+    found = runs(style, tmp_path, size=TWO_LAYERS, seed=3, dtype=torch.bfloat16)
+    assert not found.wrong(tolerance=0.1)
+    assert not found.unpaired(style)
 
 
 @torch.no_grad()

@@ -68,9 +68,9 @@ def true_values(said: str, candidate: Dump, shape: tuple[int, ...], kept_tokens:
     return values.reshape(shape)
 
 
-def kept_tokens(reference: Dump) -> NDArray[np.bool_] | None:
+def kept_tokens(reference: Dump, step: int = 0) -> NDArray[np.bool_] | None:
     """The attention mask [B, T] that the reference was fed, if it was."""
-    bits, _ = reference.inputs().get("attention_mask", (None, ""))
+    bits, _ = reference.inputs(step).get("attention_mask", (None, ""))
     return None if bits is None else bits.astype(bool)
 
 

@@ -8,12 +8,13 @@ from probe.align.audit import audit
 from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
+from probe.compare.notes import notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
 from probe.locate import findings, first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.report import Place, Report, TapComparison, Verdict
-from probe.trust import not_shown, stop_at_failure, trust
+from probe.trust import stop_at_failure, trust
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +60,8 @@ def diff(
             checks = (*checks, check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         places = places_at_fault(errors or ())
-        first, found = approximate_place(rows) if errors is None else (first_place(places), findings(places))
+        judged = tuple(row for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm)
+        first, found = approximate_place(judged) if errors is None else (first_place(places), findings(places))
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),
@@ -73,16 +75,7 @@ def diff(
             findings=found,
             replayed=errors is not None,
             weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
-            notes=(
-                *(
-                    f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
-                    for pair in (
-                        *(pair for pair in mapping.pairs if pair.elsewhere),
-                        *(error.pair for error in errors or () if error.elsewhere),
-                    )
-                ),
-                *not_shown(ours, theirs, mapping),
-            ),
+            notes=notes(mapping, errors or ()),
         )
 
 

@@ -1,7 +1,8 @@
 """The dump file: one HDF5 file a run, read and written only here.
 
     /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
-                           environment, config, notes (all but the first three JSON)
+                           environment, config, notes (all but the first three JSON); and, where `probe dump` learned it
+                           once the run had ended, repetition and prompt (JSON too)
     /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter
     /steps/<step>/<tap>    one dataset a tap, created in the order of execution. A tensor that was recorded before
                            (an input that is another module's output) is a second hard link to the same dataset.

@@ -10,7 +10,7 @@ from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.report import Status, TrustCheck
 from probe.trust.compared import mapping_remarks, nothing_broadcast, same_tokens_tapped, something_compared
-from probe.trust.coverage import not_shown
+from probe.trust.coverage import cannot_show
 from probe.trust.environment import repeatable, same_precision
 from probe.trust.head import logits_follow
 from probe.trust.inputs import same_inputs
@@ -20,8 +20,6 @@ from probe.trust.points import same_points
 from probe.trust.prompts import prompted_well
 from probe.trust.rows import sentences_in_order
 from probe.trust.stale import filled, new_in_each_step, own_in_each_layer
-
-__all__ = ["CHECKS", "HINTS", "not_shown", "stop_at_failure", "trust"]
 
 Check = Callable[[Dump, Dump, Mapping], Iterator[TrustCheck]]
 
@@ -44,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     logits_follow,
     sentences_in_order,
     mapping_remarks,
+    cannot_show,
 )
 """In the order in which a person would ask."""
 

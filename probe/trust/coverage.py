@@ -1,10 +1,11 @@
-"""What this input cannot show, as notes below a verdict: each with a command that would show it."""
+"""What this input cannot show, told below a verdict: each thing with a command that would show it."""
 
 import shlex
 from collections.abc import Iterator
 
 from probe.align.mapping import Mapping
 from probe.dump import Dump
+from probe.report import Status, TrustCheck
 from probe.trust.gaps import RULES, Gap, shown
 
 MOST_LINES = 6
@@ -14,16 +15,15 @@ ALIKE = 4
 """Prompts whose lengths differ by less are asked for together."""
 
 
-def not_shown(reference: Dump, candidate: Dump, mapping: Mapping) -> tuple[str, ...]:
-    """Notes of six lines in all; the first are about what goes wrong most often."""
+def cannot_show(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
+    """No reason to doubt what was compared, so all of them are ok; six lines in all."""
     seen = shown(reference, candidate, mapping)
-    notes, num_lines = [], 0
+    num_lines = 0
     for note in _notes(reference, [gap for rule in RULES for gap in rule(seen)]):
         num_lines += -(-len(note) // LINE)
         if num_lines > MOST_LINES:
             break
-        notes.append(note)
-    return tuple(notes)
+        yield TrustCheck("coverage", Status.OK, note)
 
 
 def _notes(reference: Dump, gaps: list[Gap]) -> Iterator[str]:
@@ -37,7 +37,7 @@ def _notes(reference: Dump, gaps: list[Gap]) -> Iterator[str]:
     for group in groups:
         what = " and ".join(gap.what for gap in group)
         how = _command(reference, group)
-        yield f"this input cannot show {what}" + (f": {how}" if how else "")
+        yield f"but this input cannot show {what}" + (f": {how}" if how else "")
 
 
 def _together(one: Gap, other: Gap) -> bool:

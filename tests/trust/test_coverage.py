@@ -12,9 +12,9 @@ import probe
 from probe.align.pairs import align
 from probe.cli import build_parser
 from probe.dump import Dump
+from probe.report import Status
 from probe.tap import Tap
-from probe.trust import not_shown
-from probe.trust.coverage import LINE, MOST_LINES
+from probe.trust.coverage import LINE, MOST_LINES, cannot_show
 from tests.trust.conftest import Recorded
 from tests.trust.model import build, ids
 from tests.trust.retelling import instead, retold
@@ -35,8 +35,9 @@ def notes(reference: Path, tmp_path: Path):
         feed = {"attention_mask": MASK} if padded else {}
         path = retold(reference, tmp_path / "r.h5", instead(retell or {}), inputs=lambda fed: fed | feed, **more)
         with Dump(path) as ours:
-            said = not_shown(ours, ours, align(ours, ours))
-        return [note.removeprefix("this input cannot show ") for note in said]
+            said = list(cannot_show(ours, ours, align(ours, ours)))
+        assert {check.status for check in said} <= {Status.OK}
+        return [check.message.removeprefix("but this input cannot show ") for check in said]
 
     return of
 
@@ -147,7 +148,7 @@ def softcapped(recorded: Recorded, tmp_path: Path, largest: float, dtype: str) -
         inputs=lambda fed: fed | {"attention_mask": MASK},
     )
     with Dump(path) as ours:
-        return list(not_shown(ours, ours, align(ours, ours)))
+        return [check.message for check in cannot_show(ours, ours, align(ours, ours))]
 
 
 @pytest.mark.parametrize(
@@ -184,13 +185,13 @@ def test_decoding(notes, recorded: Recorded, tmp_path: Path):
     steps = [{"input_ids": ids(seed, num_tokens=9 if not seed else 1)} for seed in range(2)]
     two = retold(recorded("two", None, *steps), tmp_path / "two.h5", config={"architectures": ["LlamaForCausalLM"]})
     with Dump(two) as ours:
-        assert not_shown(ours, ours, align(ours, ours)) == ()
+        assert list(cannot_show(ours, ours, align(ours, ours))) == []
 
 
 def test_a_model_that_tells_nothing_of_itself_has_no_gap(reference: Path, tmp_path: Path):
     path = retold(reference, tmp_path / "r.h5", config=None, environment={})
     with Dump(path) as ours:
-        assert not_shown(ours, ours, align(ours, ours)) == ()
+        assert list(cannot_show(ours, ours, align(ours, ours))) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_model_that_tells_nothing_of_itself_has_no_gap(reference: Path, tmp_pa
 )
 def test_a_hostile_configuration_is_no_crash(config: Any, reference: Path, tmp_path: Path):
     with Dump(retold(reference, tmp_path / "r.h5", config=config, target=[1])) as ours:
-        not_shown(ours, ours, align(ours, ours))
+        list(cannot_show(ours, ours, align(ours, ours)))
 
 
 def test_never_more_than_six_lines(notes):
@@ -214,15 +215,14 @@ def test_never_more_than_six_lines(notes):
     assert sum(-(-len(note) // LINE) for note in said) <= MOST_LINES
 
 
-def test_gaps_are_notes_of_the_report_below_its_verdict(
+def test_gaps_stand_in_the_report_below_its_verdict(
     reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     from probe.render.text import print_report
 
     path = retold(reference, tmp_path / "r.h5", config={"sliding_window": 1024})
     report = probe.diff(path, path, replay=False)
-    assert report.to_dict()["notes"] == [
-        "this input cannot show a window of 1,024 tokens (it has 9): feed it 1,100 tokens"
-    ]
+    said = "but this input cannot show a window of 1,024 tokens (it has 9): feed it 1,100 tokens"
+    assert {"check": "coverage", "status": "ok", "message": said} in report.to_dict()["trust"]
     print_report(report)
-    assert "note      this input cannot show a window of 1,024 tokens" in capsys.readouterr().out
+    assert f"trust     ok: {said}" in capsys.readouterr().out

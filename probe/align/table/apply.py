@@ -114,10 +114,11 @@ def merged(applied: Applied, inferred: Mapping, reference: Dump, candidate: Dump
         key = (pair.reference.step, pair.reference.name)
         if key not in applied.governed:
             pairs[key] = pair
+    spoken = pairs.keys() | applied.skipped.keys()
     used = {(source.tap.step, source.tap.name) for pair in pairs.values() for source in pair.sources}
     return Mapping(
         tuple(pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs),
-        tuple(tap for tap in reference.taps if (tap.step, tap.name) not in pairs.keys() | applied.skipped.keys()),
+        tuple(tap for tap in reference.taps if (tap.step, tap.name) not in spoken),
         tuple(tap for tap in candidate.taps if (tap.step, tap.name) not in used),
         inferred.remarks,
         skipped=tuple(applied.skipped.values()),

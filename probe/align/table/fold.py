@@ -17,7 +17,8 @@ Indices = tuple[int, ...]
 
 def folded(rows: list[Proposal], names: Iterable[str]) -> list[Proposal]:
     """`rows` in their order, with templates wherever one row says the same of every one of the reference's `names`
-    (modules, and taps without calls) that it would match."""
+    (modules, and taps without calls) that it would match; or of most of them, where the others have rows of their own,
+    which are more specific."""
     everything: dict[str, set[Indices]] = defaultdict(set)
     for name in names:
         skeleton, indices = _skeleton(name)
@@ -27,22 +28,31 @@ def folded(rows: list[Proposal], names: Iterable[str]) -> list[Proposal]:
         row = one.row
         alike = tuple(_candidate_skeleton(text)[0] for text in row.candidates)
         groups[_skeleton(row.reference)[0], alike, row.layout, row.firm, one.confidence < SURE].append(at)
+    spoken: dict[str, set[Indices]] = defaultdict(set)
+    for one in rows:
+        skeleton, indices = _skeleton(one.row.reference)
+        spoken[skeleton].add(indices)
     found: list[tuple[int, Proposal]] = []
     for members in groups.values():
         skeleton, _ = _skeleton(rows[members[0]].row.reference)
-        found += _fold([(at, rows[at]) for at in members], everything[skeleton])
+        most = 2 * len(members) > len(everything[skeleton])
+        exceptions = spoken[skeleton] if most else set()
+        found += _fold([(at, rows[at]) for at in members], everything[skeleton], exceptions)
     return [one for _, one in sorted(found, key=lambda item: item[0])]
 
 
-def _fold(members: list[tuple[int, Proposal]], everything: set[Indices]) -> Iterator[tuple[int, Proposal]]:
-    """One row for all of `members`, or several where they do not follow one rule."""
+def _fold(
+    members: list[tuple[int, Proposal]], everything: set[Indices], exceptions: set[Indices]
+) -> Iterator[tuple[int, Proposal]]:
+    """One row for all of `members`, or several where they do not follow one rule; `exceptions` have other rows."""
     indices = [_skeleton(one.row.reference)[1] for _, one in members]
     varying = [position for position, values in enumerate(zip(*indices, strict=True)) if len(set(values)) > 1]
     if len(members) == 1 or not varying:
         yield from members
         return
     fixed = [(position, value) for position, value in enumerate(indices[0]) if position not in varying]
-    complete = set(indices) == {other for other in everything if all(other[at] == value for at, value in fixed)}
+    meant = {other for other in everything if all(other[at] == value for at, value in fixed)}
+    complete = meant <= {*indices, *exceptions}
     texts = _candidate_templates([one for _, one in members], indices, varying) if complete else None
     if texts is not None and len(varying) <= len(_LETTERS):
         first = members[0][1]
@@ -54,7 +64,7 @@ def _fold(members: list[tuple[int, Proposal]], everything: set[Indices]) -> Iter
     for values, member in zip(indices, members, strict=True):
         parts[values[split]].append(member)
     for part in parts.values():
-        yield from _fold(part, everything)
+        yield from _fold(part, everything, set())
 
 
 def together(rows: list[Proposal], reference: str, candidates: tuple[str, ...]) -> Proposal:

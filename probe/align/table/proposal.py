@@ -1,6 +1,5 @@
 """What inference found, as rows of a table: one a module, and one a tap where a module's row would not say it."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -88,9 +87,6 @@ def _module_rows(matches: dict[str, Match], pairs: list[Pair], reference: Dump) 
     for tap in reference.taps:
         if not tap.is_input:
             mains.setdefault((tap.step, tap.module, tap.call), tap)
-    firm: dict[str, set[bool]] = defaultdict(set)
-    for pair in pairs:
-        firm[pair.reference.module].add(pair.firm)
     known: set[str] = set()
     for pair in pairs:
         tap = pair.reference
@@ -100,8 +96,6 @@ def _module_rows(matches: dict[str, Match], pairs: list[Pair], reference: Dump) 
             continue
         if {part.module for part in match.parts} != {source.tap.module for source in pair.sources}:
             continue
-        if len(firm[tap.module]) > 1:
-            continue  # one of its taps is better known than another
         known.add(tap.module)
         candidates = tuple(source.tap.module + _ranges(source) for source in pair.sources)
         row = Row("pair", len(known), tap.module, candidates, _written_layout(pair.layout), firm=pair.firm)

@@ -12,6 +12,7 @@ from probe.align.mapping import Mapping, candidate_values
 from probe.align.table.apply import Applied, merged, pairs_of_table
 from probe.align.table.read import parse_table
 from probe.dump import Dump
+from probe.report import Verdict
 
 
 class Config:
@@ -227,3 +228,23 @@ def test_what_a_row_gives_to_one_tap_inference_does_not_give_to_another(sides, t
     assert pairs["layers.0.k:out"] == "layers.1.k:out"
     assert "layers.1.k:out" not in pairs
     assert "layers.1.k:out" in {tap.name for tap in mapping.reference_only}
+
+
+def test_replay_puts_in_what_the_constants_make_of_the_candidate(tmp_path: Path):
+    torch.manual_seed(0)
+    ours = Ours()
+    for model, name in ((ours, "ours"), (Theirs(ours), "theirs")):
+        with torch.no_grad(), probe.record(model, tmp_path / f"{name}.h5"):
+            model(torch.arange(8).reshape(2, 4))
+    table = tmp_path / "t.toml"
+    elsewhere = {}
+    for scale in (0.5, 0.6):
+        text = row("embed", "table", f"scale = {scale}\noffset = -0.5") + row("layers.{i}", "blocks.{i+1}")
+        table.write_text(text)
+        report = probe.diff(tmp_path / "ours.h5", tmp_path / "theirs.h5", reference=ours, table=table)
+        found = {tap.reference: tap for tap in report.taps}
+        assert found["embed:out"].candidate == "table:out"
+        assert report.verdict is Verdict.NOISE
+        elsewhere[scale] = [note for note in report.notes if note.startswith("embed:out was tapped at another point")]
+    assert not elsewhere[0.5]
+    assert elsewhere[0.6]  # replay: what follows agrees without that tensor, and not with it

@@ -1,0 +1,21 @@
+"""What a comparison could not judge, in words: taps at other points, rows that are too uncertain."""
+
+from collections.abc import Iterable
+
+from probe.align.mapping import Mapping
+from probe.replay.local_error import LocalError
+
+
+def notes(mapping: Mapping, errors: Iterable[LocalError]) -> tuple[str, ...]:
+    elsewhere = [pair for pair in mapping.pairs if pair.elsewhere]
+    elsewhere += [error.pair for error in errors if error.elsewhere]
+    found = [
+        f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
+        for pair in elsewhere
+    ]
+    if mapping.asked:
+        found.append(
+            f"not compared for want of an answer: {mapping.asked[0]} ({len(mapping.asked)} such rows; "
+            "'probe map REF CAND' writes them down to be said yes to)"
+        )
+    return tuple(found)

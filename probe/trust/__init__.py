@@ -10,6 +10,7 @@ from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.report import Status, TrustCheck
 from probe.trust.compared import mapping_remarks, nothing_broadcast, same_tokens_tapped, something_compared
+from probe.trust.constant import same_probabilities
 from probe.trust.coverage import cannot_show
 from probe.trust.environment import repeatable, same_precision
 from probe.trust.head import logits_follow
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     layers_are_chained,
     same_points,
     logits_follow,
+    same_probabilities,
     sentences_in_order,
     mapping_remarks,
     cannot_show,

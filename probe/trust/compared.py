@@ -33,14 +33,15 @@ def same_tokens_tapped(reference: Dump, candidate: Dump, mapping: Mapping) -> It
 
     Such taps are not compared, and statistics of the two would not be comparable either.
     """
-    few = [pair for pair in _left_alone(mapping) if _one_token(*pair)]
-    if not few:
-        return
-    mine, other = few[0]
-    side = "reference" if mine.num_elements < other.num_elements else "candidate"
-    more = f", and {len(few) - 1} more" if len(few) > 1 else ""
-    message = f"the {side} has one token of what the other side has all of: {_shaped(mine)} against {_shaped(other)}"
-    yield TrustCheck("tokens", Status.WARN, f"{message}{more}; they are not compared")
+    for found, how in ((_one_token, "one token of what the other side has all of"), (_fewer, "fewer tokens")):
+        few = [pair for pair in _left_alone(mapping) if found(*pair)]
+        if few:
+            mine, other = few[0]
+            side = "reference" if mine.num_elements < other.num_elements else "candidate"
+            more = f", and {len(few) - 1} more" if len(few) > 1 else ""
+            message = f"the {side} has {how}: {_shaped(mine)} against {_shaped(other)}{more}; they are not compared"
+            yield TrustCheck("tokens", Status.WARN, message)
+            return
 
 
 def nothing_broadcast(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
@@ -83,6 +84,14 @@ def _one_token(one: Tap, other: Tap) -> bool:
         return _size(few) == few[-1]
     sentences = _size(many[:-2])
     return _size(few[:-1]) == sentences
+
+
+def _fewer(one: Tap, other: Tap) -> bool:
+    """[B, 7, C] of [B, 9, C]: tokens that were dropped, as speculative decoding does."""
+    if len(one.shape) != len(other.shape) or len(one.shape) < 2 or one.shape[-1] != other.shape[-1]:
+        return False
+    unequal = [(a, b) for a, b in zip(one.shape[:-1], other.shape[:-1], strict=True) if a != b]
+    return len(unequal) == 1 and 1 not in unequal[0]
 
 
 def _broadcasts(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

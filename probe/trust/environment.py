@@ -62,12 +62,12 @@ def repeatable(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[T
         seen = dump.attribute("repetition")
         if not isinstance(seen, dict):
             continue
-        moved = seen.get("taps") or []
-        if moved:
-            step, tap, size = moved[0]
+        moved = seen.get("taps")
+        if isinstance(moved, list) and moved:
+            step, tap, size = moved[0] if isinstance(moved[0], list) and len(moved[0]) == 3 else (0, "a tap", "some")
             where = f" in step {step}" if step else ""
-            count = seen.get("num_differing", len(moved))
-            rest = f", and {count - 1} more taps after it" if count > 1 else ""
+            count = seen.get("num_differing")
+            rest = f", and {count - 1} more taps after it" if isinstance(count, int) and count > 1 else ""
             message = f"the {name} does not repeat itself: run again on the same inputs, {tap}{where} differs by "
             yield TrustCheck("repetition", Status.WARN, f"{message}{_size(size)} of it{rest}")
         elif seen.get("recording_moved_output"):

@@ -21,7 +21,8 @@ def same_mode(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[Tr
     """Dropout that dropped something makes every verdict chance; train mode alone need not."""
     for name, dump in (("reference", reference), ("candidate", candidate)):
         dropped = dropout_at_work(dump)
-        training = [module for module in dump.environment.get("training") or [] if _minds(dump, module)]
+        told = dump.environment.get("training")
+        training = [str(module) for module in told if _minds(dump, module)] if isinstance(told, list) else []
         if dropped:
             message = f"dropout was on when the {name} ran: {dropped.module} does not return what it was given"
             yield TrustCheck("mode", Status.FAIL, message)

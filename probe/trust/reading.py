@@ -8,7 +8,7 @@ from probe.dump import Dump
 from probe.metrics import BLOCK, compare, compare_blocks
 from probe.tap import Tap
 
-LARGEST = 1 << 24
+LARGEST = 1 << 22
 """Elements of a tensor that is read whole, where its layout leaves no other way."""
 
 

@@ -55,6 +55,14 @@ def test_only_the_last_tokens_logits(reference: Path, tmp_path: Path, doubts: Do
     assert "and 1 more" in doubts(reference, retold(reference, tmp_path / "b.h5", few))["tokens"].message
 
 
+def test_tokens_that_were_dropped(reference: Path, tmp_path: Path, doubts: Doubts):
+    """sglang 26163: hidden states were cut off where speculative decoding had rejected tokens."""
+    few = instead({MIX: lambda dump, tap: dump.bits(tap)[:, :7]})
+    said = only(doubts(reference, retold(reference, tmp_path / "b.h5", few)), "tokens", Status.WARN)
+    shapes = f"{MIX} [2, 9, 16] against {MIX} [2, 7, 16]"
+    assert said == f"the candidate has fewer tokens: {shapes}; they are not compared"
+
+
 @pytest.mark.parametrize("shape", [(1, 16), (16,), (1, 9, 16)], ids=str)
 def test_nothing_is_broadcast(shape: tuple[int, ...], reference: Path, tmp_path: Path, doubts: Doubts):
     """[1, C] against [B, T, C] has a difference in numpy, and it means nothing."""

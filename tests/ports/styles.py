@@ -18,6 +18,7 @@ from tests.ports import (
     gpt2,
     gpt2_kernels,
     llama,
+    llama_megatron,
     llama_meta,
     llama_padded,
     llama_sharded,
@@ -111,4 +112,5 @@ STYLES = [
     Style("llama, Meta", "llama", llama_meta.convert, llama_meta.TRUTH, renamed=(("input_ids", "tokens"),)),
     Style("llama, padded", "llama", llama_padded.convert, llama_padded.TRUTH),
     Style("llama, sharded", "llama", llama_sharded.convert, llama_sharded.TRUTH),
+    Style("llama, Megatron", "llama", llama_megatron.convert, llama_megatron.TRUTH),
 ]

@@ -45,12 +45,13 @@ def _head(dump: Dump) -> tuple[Tap, Tap, Weight] | None:
     if norm is None:
         return None
     hidden = norm[1]
-    step = [tap for tap in dump.taps if tap.step == hidden.step and tap.order > hidden.order]
+    step = [tap for tap in reversed(dump.taps) if tap.step == hidden.step]
+    returned = {tap.module: tap for tap in step if tap.port == "out" and tap.order > hidden.order}
+    taken = {tap.module: tap for tap in step if tap.is_input}
     for weight in dump.weights:
         if len(weight.shape) != 2 or weight.shape[1] != hidden.shape[-1]:
             continue
-        logits = next((t for t in step if t.module == weight.module and t.port == "out"), None)
-        given = next((t for t in dump.taps if t.step == hidden.step and t.module == weight.module and t.is_input), None)
+        logits, given = returned.get(weight.module), taken.get(weight.module)
         if logits is None or logits.shape[-1:] != weight.shape[:1]:
             continue
         if given is not None and same_bytes(given, hidden):

@@ -8,8 +8,9 @@ import torch
 import probe
 from probe.align.mapping import Mapping
 from probe.align.pairs import align
-from probe.align.table.apply import merged, pairs_of_table
+from probe.align.table.apply import pairs_of_table
 from probe.align.table.edit import edited
+from probe.align.table.merge import merged
 from probe.align.table.read import parse_table
 from probe.dump import Dump
 from probe.errors import ProbeError

@@ -9,8 +9,9 @@ from torch import nn
 import probe
 from probe.align.mapping import Mapping, Pair, Source
 from probe.align.pairs import align
-from probe.align.table.apply import merged, pairs_of_table, same_pair
+from probe.align.table.apply import pairs_of_table
 from probe.align.table.check import check
+from probe.align.table.merge import merged, same_pair
 from probe.align.table.propose import infer, table_text
 from probe.align.table.read import parse_table
 from probe.dump import Dump

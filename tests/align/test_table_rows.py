@@ -9,7 +9,8 @@ from torch import nn
 
 import probe
 from probe.align.mapping import Mapping, candidate_values
-from probe.align.table.apply import Applied, merged, pairs_of_table
+from probe.align.table.apply import Applied, pairs_of_table
+from probe.align.table.merge import merged
 from probe.align.table.read import parse_table
 from probe.dump import Dump
 from probe.report import Verdict

@@ -9,8 +9,9 @@ import torch
 import probe
 from probe.align.mapping import Mapping, candidate_values
 from probe.align.pairs import kept_tokens
-from probe.align.table.apply import merged, pairs_of_table
+from probe.align.table.apply import pairs_of_table
 from probe.align.table.check import check
+from probe.align.table.merge import merged
 from probe.align.table.read import read_table
 from probe.align.table.shipped import shipped_names
 from probe.dump import Dump

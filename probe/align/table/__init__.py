@@ -34,7 +34,8 @@ Of two rows for one place the more specific one counts: a tap before its module,
 from pathlib import Path
 
 from probe.align.mapping import Mapping
-from probe.align.table.apply import merged, pairs_of_table
+from probe.align.table.apply import pairs_of_table
+from probe.align.table.merge import merged
 from probe.align.table.read import read_table
 from probe.dump import Dump
 

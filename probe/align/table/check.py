@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.align.mapping import Mapping, Pair
-from probe.align.table.apply import Applied, merged, pairs_of_table, same_values
+from probe.align.table.apply import Applied, pairs_of_table
+from probe.align.table.merge import merged, same_values
 from probe.align.table.rows import Problem, Table
 from probe.dump import Dump
 

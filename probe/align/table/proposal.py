@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from probe.align.mapping import Layout, Mapping, Pair, Source
 from probe.align.modules import SURE, Match
-from probe.align.table.apply import cut, pairs_of_table, same_pair
+from probe.align.table.apply import pairs_of_table
 from probe.align.table.explicit import UNPADDED
+from probe.align.table.merge import cut, same_pair
 from probe.align.table.rows import Row, Table
 from probe.dump import Dump
 from probe.tap import Tap

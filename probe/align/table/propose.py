@@ -7,7 +7,8 @@ from probe.align.mapping import Mapping
 from probe.align.modules import SURE, Match, match_modules
 from probe.align.pairs import pair_taps
 from probe.align.table.agreement import Agreement, Ranges
-from probe.align.table.apply import Applied, merged
+from probe.align.table.apply import Applied
+from probe.align.table.merge import merged
 from probe.align.table.proposal import Proposal, proposals, questions
 from probe.align.table.sides import columns, place
 from probe.align.table.sizes import Sizes

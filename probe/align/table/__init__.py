@@ -27,6 +27,9 @@
     reference = "model.layers.{i}.self_attn"
     reason = "the port has no such point"            # demanded
 
+`norm@1:out` is a tap of a module's second call; without @ a row speaks for all calls, and for all steps. `kv[1,...]` is
+the second of tensors that come stacked.
+
 Of two rows for one place the more specific one counts: a tap before its module, a name before a template. `layout`,
 `scale`, `offset` and channels are those of a module's first output; its inputs and further outputs follow by port.
 """

@@ -4,7 +4,7 @@ A tap comes before its module, and a name before a template: `layers.3.mlp` is a
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probe.align.table.names import alternatives, num_indices, with_indices
 from probe.align.table.rows import Problem, Row, Table
@@ -63,11 +63,15 @@ class Claims:
         ours = place(text)
         if ours.ranges is not None:
             raise ValueError("channels are cut out of the candidate, not of the reference")
+        if ours.call is not None and ours.port is None:
+            raise ValueError("a call (@1) is one of a tap: name its port too, as in norm@1:out")
         for module, indices in self._reference.modules.matching(ours.module):
             if ours.port is not None and not self._has_tap(module, ours.port):
                 continue
             self.num_of_row[str(row)] += 1
             theirs = tuple(place(with_indices(candidate, indices)) for candidate in candidates)
+            if ours.call is not None:
+                theirs = tuple(replace(where, call=where.call or 0) for where in theirs)
             missing = next((where for where in theirs if where.module not in self._candidate.modules.all), None)
             if missing:
                 raise _Missing(missing.module, module)

@@ -129,7 +129,16 @@ def _usual(found: Counter[object]) -> object:
 
 def _converted(verdict: Verdict) -> bool:
     """Whether the weight is there, in whatever form."""
-    kinds = (Kind.EQUAL, Kind.ROUNDED, Kind.OFFSET, Kind.TRANSPOSED, Kind.PERMUTED, Kind.QUANTIZED, Kind.VECTORS_SCALED)
+    kinds = (
+        Kind.MOVED,
+        Kind.EQUAL,
+        Kind.ROUNDED,
+        Kind.OFFSET,
+        Kind.TRANSPOSED,
+        Kind.PERMUTED,
+        Kind.QUANTIZED,
+        Kind.VECTORS_SCALED,
+    )
     return verdict.kind in kinds
 
 

@@ -87,7 +87,7 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
             factor = first.comparison.constant if first.comparison else 0.0
             said = f"{place} is the reference's times {factor:.3g}"
         case Kind.INCONSISTENT:
-            said = f"{place} is the reference's {_doing(first).replace('equal', 'unchanged')}, {first.why}"
+            said = f"{place} is the reference's {_doing(first)}, {first.why}"
         case Kind.NONFINITE:
             said = f"{place} holds NaN or infinity"
         case Kind.PARTLY:
@@ -140,4 +140,6 @@ def _doing(verdict: Verdict) -> str:
         words.append("perturbed")
     elif found.value is Value.ROUNDED and not words:
         words.append("rounded")
+    if verdict.kind is Kind.INCONSISTENT and not words:
+        return "in another order" if found.digest else "unchanged"
     return " and ".join(words) or "equal"

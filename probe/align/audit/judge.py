@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest, permutation_layout
 from probe.align.audit.lookup import Lookup
 from probe.align.audit.matrices import SHORTEST, compare_matrices, whole
 from probe.align.audit.places import Place
@@ -23,8 +23,11 @@ class Judge:
         self._reference, self._candidate, self._places = reference, candidate, places
         self._our_values, self._their_values = VectorValues(reference), VectorValues(candidate)
         self._ours, self._theirs = Lookup(reference, self._our_values), Lookup(candidate, self._their_values)
+        self._scattered: dict[str, Comparison] = {}
         self._weights = {weight.name: weight for weight in reference.weights}
-        self._compared = {name: self._compare(self._weights[name], place) for name, place in places.items()}
+        self._compared = {
+            name: _ordered(self._compare(self._weights[name], place), place) for name, place in places.items()
+        }
         self.claimed = {
             part.tied_to or part.name
             for name, place in places.items()
@@ -50,7 +53,7 @@ class Judge:
             elif found_elsewhere.get(name):
                 where = sorted(found_elsewhere[name])
                 self.claimed.update(where)
-                verdicts.append(Verdict(name, Kind.MOVED, where[0] + (" and others" if where[1:] else "")))
+                verdicts.append(self._moved(name, where))
             elif place and holders.get(name):
                 verdicts.append(self._misplaced(weight, place, holders[name]))
             elif place:
@@ -119,8 +122,10 @@ class Judge:
         found: dict[str, set[str]] = {}
         for weight in lost:
             if weight.name in matrices:
-                names = {owner.name for owner in owners.get(weight.name, [])[:1]}
-                found[weight.name] = names or self._theirs.scattered(self._reference, weight)
+                found[weight.name] = {owner.name for owner in owners.get(weight.name, [])[:1]}
+                scattered = None if found[weight.name] else self._theirs.scattered(self._reference, weight)
+                if scattered:
+                    found[weight.name], self._scattered[weight.name] = scattered
             else:
                 values = self._our_values.of(weight)
                 equal = [] if values is None else self._theirs.equal_vectors(values, (weight.dtype,))
@@ -131,6 +136,17 @@ class Judge:
 
     def _is_strange(self, name: str) -> bool:
         return self._compared[name].value in (Value.OTHER, Value.PARTLY)
+
+    def _moved(self, name: str, where: list[str]) -> Verdict:
+        """Found by its values; of rows in several weights it is known whether they are all there, and unchanged."""
+        compared = self._scattered.get(name)
+        place = where[0] + (" and others" if where[1:] else "")
+        if compared and compared.value is Value.PARTLY:
+            why = f"{compared.share:.0%} of its rows are there"
+            return Verdict(name, Kind.PARTLY, place, where[0], why=why, comparison=compared)
+        if compared and compared.value is Value.SCALED:
+            return Verdict(name, Kind.SCALED, place, where[0], comparison=compared)
+        return Verdict(name, Kind.MOVED, place, where[0], comparison=compared)
 
     def _misplaced(self, weight: Weight, place: Place, holders: list[Weight]) -> Verdict:
         """Its place holds another weight's values; of equal ones the likeliest is named."""
@@ -184,6 +200,15 @@ class Judge:
                 size = size // axis * count
             total += size
         return total
+
+
+def _ordered(found: Comparison, place: Place) -> Comparison:
+    """With the permutation that the mapping itself found."""
+    order = place.order
+    if order is None or found.layout is not Layout.PLAIN or not found.is_same_weight:
+        return found
+    layout, head_dim = permutation_layout(order)
+    return replace(found, layout=layout, head_dim=head_dim, digest=permutation_digest(order))
 
 
 def _num_nonfinite(weight: Weight) -> int:

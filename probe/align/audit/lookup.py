@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.align.audit.comparison import Value
-from probe.align.audit.matrices import SHORTEST, vectors_of, whole
+from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest
+from probe.align.audit.matrices import SHORTEST, Vectors, judged, vectors_of, whole
 from probe.align.audit.nearest import Nearest
 from probe.align.audit.places import Place
 from probe.align.audit.vectors import NEAR, Numbers, VectorValues, compare_vectors
@@ -19,6 +19,9 @@ ASKED = 8
 NEEDED = 0.6
 """Share of these that must lie in one weight; two unrelated vectors agree with a probability of 1e-9."""
 
+TOLERATED = 0.02
+"""Share of the rows that may be missing in weights that hold a matrix's rows together."""
+
 
 class Lookup:
     """All weights of one dump, by value."""
@@ -28,8 +31,8 @@ class Lookup:
         self._matrices = [weight for weight in dump.weights if len(weight.shape) > 1 and not weight.tied_to]
 
     @cached_property
-    def _index(self) -> tuple[NDArray[np.int64], Nearest]:
-        """The owner of each sketch, and the sketches."""
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Nearest]:
+        """Of each vector its owner and its sketch's number, and all of them to be asked."""
         owners, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for number, weight in enumerate(self._matrices):
             for view in weight.views:
@@ -40,7 +43,7 @@ class Lookup:
         owner = np.concatenate(owners)
         norms = self._dump.sketches.norms[chosen]
         alive = np.isfinite(norms) & (norms > 0) & np.isfinite(self._dump.sketches.directions[chosen]).all(axis=1)
-        return owner[alive], Nearest(self._dump.sketches.directions[chosen[alive]].astype(np.float32))
+        return owner[alive], chosen[alive], Nearest(self._dump.sketches.directions[chosen[alive]].astype(np.float32))
 
     @cached_property
     def _vectors(self) -> dict[int, "_Stack"]:
@@ -66,7 +69,7 @@ class Lookup:
                     groups.append((name, len(chosen)))
         if not queries or not self._matrices:
             return {}
-        owner, index = self._index
+        owner, _, index = self._index
         hits = index.find(np.concatenate(queries))
         votes: dict[str, Counter[int]] = {}
         at = 0
@@ -78,18 +81,34 @@ class Lookup:
                     votes.setdefault(name, Counter())[number] += found
         return {name: [self._matrices[number] for number, _ in counts.most_common()] for name, counts in votes.items()}
 
-    def scattered(self, asking: Dump, weight: Weight) -> set[str]:
-        """Names of all weights that together hold a matrix's rows (experts, say); empty where they do not hold all."""
-        owner, index = self._index
+    def scattered(self, asking: Dump, weight: Weight) -> tuple[set[str], Comparison] | None:
+        """Names of all weights that together hold a matrix's rows (experts, say), and what became of these.
+
+        None where most of them are nowhere.
+        """
+        owner, sketched, index = self._index
+        best: tuple[float, Vectors, NDArray[np.int64]] | None = None
         for vectors in vectors_of(asking, whole(weight)):
             alive = np.flatnonzero(vectors.norms > 0)
             if vectors.length < SHORTEST or not len(alive) or not len(owner):
                 continue
             chosen = alive[np.unique(np.linspace(0, len(alive) - 1, 4 * ASKED).astype(int))]
-            hits = index.find(vectors.directions[chosen])
-            if (hits >= 0).mean() >= 0.9:
-                return {self._matrices[number].name for number in owner[hits[hits >= 0]]}
-        return set()
+            if (index.find(vectors.directions[chosen]) >= 0).mean() >= 0.5:
+                hits = index.find(vectors.directions)
+                share = float((hits >= 0).mean())
+                best = max(best or (0.0, vectors, hits), (share, vectors, hits), key=lambda found: found[0])
+        if best is None:
+            return None
+        share, own, hits = best
+        names = {self._matrices[number].name for number in owner[hits[hits >= 0]]}
+        if share < 1 - TOLERATED:
+            return names, Comparison(Layout.PLAIN, Value.PARTLY, share=share)
+        rows = sketched[hits[hits >= 0]]
+        sketches = self._dump.sketches
+        there = Vectors(own.axis, own.length, sketches.norms[rows], sketches.directions[rows].astype(np.float32))
+        mine = Vectors(own.axis, own.length, own.norms[hits >= 0], own.directions[hits >= 0])
+        dtypes = (weight.dtype, *{self._matrices[number].dtype for number in owner[hits[hits >= 0]]})
+        return names, judged(mine, there, dtypes, Layout.PLAIN, digest=permutation_digest(np.diff(rows)))
 
     def equal_vectors(self, values: Numbers, dtypes: tuple[str, ...], *, exactly: bool = False) -> list[Weight]:
         """The one-dimensional weights that are `values`, up to rounding and a constant; or near them, too."""

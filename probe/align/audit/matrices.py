@@ -31,6 +31,8 @@ DEVIATIONS = 5.0
 """Standard deviations by which an estimate may exceed that; of n vectors, 8 n projections, one is sqrt(2 / 8 n)."""
 SMALL_FLOATS_SUBNORMAL = 2.0
 """fp8 weights reach its subnormals, which are coarser."""
+FAR_SCALED = 0.1
+"""Relative difference of one row's factor from the other rows' that no rounding makes."""
 LARGEST_PERMUTED = 1 << 16
 
 _TRANSPOSED = {(a, b) for a in (Axis.ROWS, Axis.INNER_ROWS) for b in (Axis.COLUMNS, Axis.INNER_COLUMNS)}
@@ -87,10 +89,10 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
     perturbed = None
     for own, other in trials:
         if _share(own, other) >= MOST:
-            judged = _judged(own, other, dtypes, _layout(own, other))
-            if judged.value is not Value.PERTURBED:
-                return judged  # rows may look perturbed where each column has a factor of its own
-            perturbed = perturbed or judged
+            found = judged(own, other, dtypes, _layout(own, other))
+            if found.value is not Value.PERTURBED:
+                return found  # rows may look perturbed where each column has a factor of its own
+            perturbed = perturbed or found
     if perturbed:
         return perturbed
     for own, other in trials:
@@ -98,7 +100,7 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
         if order is not None:
             layout, head_dim = permutation_layout(order)
             moved = Vectors(other.axis, other.length, other.norms[order], other.directions[order])
-            return _judged(own, moved, dtypes, layout, head_dim, permutation_digest(order))
+            return judged(own, moved, dtypes, layout, head_dim, permutation_digest(order))
     for own, other in trials:
         partly = _partly(own, other)
         if partly:
@@ -190,7 +192,7 @@ def _both(own: Vectors, other: Vectors) -> NDArray[np.bool_]:
     return np.asarray((own.norms[:count] > 0) & (other.norms[:count] > 0))
 
 
-def _judged(
+def judged(
     own: Vectors, other: Vectors, dtypes: tuple[str, ...], layout: Layout, head_dim: int = 0, digest: int = 0
 ) -> Comparison:
     """What was done to values whose directions agree."""
@@ -212,6 +214,9 @@ def _judged(
     elif abs(factor - 1) > sure:
         value, constant = Value.SCALED, factor
     share = float(alike.sum() / max(1, _alive(own, other).sum()))
+    away = float((np.abs(ratios / factor - 1) > FAR_SCALED + 5 * np.sqrt(noise)).mean())
+    if value is not Value.VECTORS_SCALED and away > 1 - MOST:
+        value, constant, share = Value.PARTLY, 0.0, 1 - away
     return Comparison(layout, value, share, noise, constant, head_dim, digest)
 
 

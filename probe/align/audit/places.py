@@ -3,6 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from probe.align.mapping import Mapping, Slice, Source
 from probe.dump import Dump, Weight
 
@@ -20,6 +23,14 @@ class Place:
 
     def __str__(self) -> str:
         return " + ".join(_part_name(weight, ranges) for weight, ranges in self.parts)
+
+    @property
+    def order(self) -> NDArray[np.int64] | None:
+        """Of one candidate weight's channels that are not in the reference's order: where each one lies, from 0 on."""
+        if len(self.parts) != 1 or not self.parts[0][1]:
+            return None
+        rows = np.concatenate([np.arange(start, stop) for start, stop in self.parts[0][1]])
+        return rows - rows.min() if (np.diff(rows) < 0).any() else None
 
     @property
     def is_whole(self) -> bool:

@@ -75,6 +75,12 @@ def compare_vectors(own: Numbers, other: Numbers, dtypes: tuple[str, ...]) -> Co
     noise = float(np.sum((own - other) ** 2)) / max(size**2, 1e-60)
     centred, other_centred = own - own.mean(), other - other.mean()
     spread = float(np.linalg.norm(centred))
+    slope = float(centred @ other_centred) / max(spread**2, 1e-60)
+    if len(own) > 3 and abs(slope - 1) > 2 * unit and _within(own * slope + (other - own * slope).mean(), other, unit):
+        return Comparison(Layout.PLAIN, Value.SCALED, constant=slope)
+    equal = np.abs(own - other) <= 2 * unit * np.abs(own)
+    if 0.1 < equal.mean() < 1 and np.median(np.abs(own - other)[~equal]) > NEAR * own.std():
+        return Comparison(Layout.PLAIN, Value.PARTLY, share=float(equal.mean()))
     if float(np.linalg.norm(own - other)) < NEAR * spread:
         return Comparison(Layout.PLAIN, Value.PERTURBED, noise=noise)
     correlation = float(centred @ other_centred) / max(spread * float(np.linalg.norm(other_centred)), 1e-60)

@@ -9,8 +9,8 @@ from probe.report import Status, TrustCheck
 from probe.trust.gaps import RULES, Gap, shown
 
 MOST_LINES = 6
-LINE = 100
-"""Characters of a note's line, about."""
+LINE = 94
+"""Characters of a note's line, about: words are not broken."""
 ALIKE = 4
 """Prompts whose lengths differ by less are asked for together."""
 
@@ -18,15 +18,30 @@ ALIKE = 4
 def cannot_show(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
     """No reason to doubt what was compared, so all of them are ok; six lines in all."""
     seen = shown(reference, candidate, mapping)
-    num_lines = 0
-    for note in _notes(reference, [gap for rule in RULES for gap in rule(seen)]):
-        num_lines += -(-len(note) // LINE)
-        if num_lines > MOST_LINES:
-            break
-        yield TrustCheck("coverage", Status.OK, note)
+    notes = _notes(reference, [gap for rule in RULES for gap in rule(seen)])
+    left = sum(map(_num_lines, notes))
+    for what, how in reversed(notes):  # what is last and too long is told without its command
+        if left > MOST_LINES and how:
+            left -= _num_lines((what, how)) - _num_lines((what, ""))
+            notes[notes.index((what, how))] = (what, "")
+    for what, how in notes[:MOST_LINES]:
+        yield TrustCheck("coverage", Status.OK, _told((what, how)))
 
 
-def _notes(reference: Dump, gaps: list[Gap]) -> Iterator[str]:
+Note = tuple[str, str]
+"""What cannot be shown, and what would show it, or ""."""
+
+
+def _told(note: Note) -> str:
+    return f"but this input cannot show {note[0]}" + (f": {note[1]}" if note[1] else "")
+
+
+def _num_lines(note: Note) -> int:
+    return -(-len(_told(note)) // LINE)
+
+
+def _notes(reference: Dump, gaps: list[Gap]) -> list[Note]:
+    """Gaps that one command would close are one note."""
     groups: list[list[Gap]] = []
     for gap in gaps:
         home = next((group for group in groups if _together(group[0], gap)), None)
@@ -34,10 +49,7 @@ def _notes(reference: Dump, gaps: list[Gap]) -> Iterator[str]:
             home.append(gap)
         else:
             groups.append([gap])
-    for group in groups:
-        what = " and ".join(gap.what for gap in group)
-        how = _command(reference, group)
-        yield f"but this input cannot show {what}" + (f": {how}" if how else "")
+    return [(" and ".join(gap.what for gap in group), _command(reference, group) or "") for group in groups]
 
 
 def _together(one: Gap, other: Gap) -> bool:

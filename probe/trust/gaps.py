@@ -90,16 +90,18 @@ def rope_scaling(seen: Shown) -> Iterator[Gap]:
 def softcap(seen: Shown) -> Iterator[Gap]:
     """c tanh(x / c) is x (1 - x^2 / 3 c^2): in a small dtype a weak one is less than rounding."""
     rounding = max(_rounding(seen.reference), _rounding(seen.candidate))
-    words = "--inputs {reference} --dtype fp32"
+    words, wide = "--inputs {reference} --dtype fp32", "record both in float32"
     cap = seen.config.get("final_logit_softcapping")
     logits = next((t for t in seen.reference.taps if not t.module and not t.is_input and t.port == "out.logits"), None)
     if isinstance(cap, (int, float)) and cap > 0 and logits:
         largest = max(abs(logits.statistics.minimum), abs(logits.statistics.maximum))
         if (largest / cap) ** 2 / 3 < 4 * rounding:
-            yield Gap(f"a softcap of {cap:g} on logits of at most {largest:.2g}", words=words)
+            yield Gap(f"a softcap of {cap:g} on logits of at most {largest:.2g}", words=words, otherwise=wide)
     cap = seen.config.get("attn_logit_softcapping")
     if isinstance(cap, (int, float)) and cap > 0 and rounding > UNIT_ROUNDOFF["float32"]:
-        yield Gap(f"a softcap of {cap:g} on attention scores, if they are small (they are not recorded)", words=words)
+        yield Gap(
+            f"a softcap of {cap:g} on small attention scores (they are not recorded)", words=words, otherwise=wide
+        )
 
 
 def padding(seen: Shown) -> Iterator[Gap]:

@@ -69,9 +69,11 @@ def runs(
     tokens: Sequence[tuple[int, int]] = ((2, 13),),
     prepared: Change | None = None,
     spoiled: Change | None = None,
+    misread: Change | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Runs:
-    """`prepared` changes the reference before it is converted, `spoiled` plants a bug into the port.
+    """`prepared` changes the reference before it is converted; `spoiled` plants a bug into the port, and `misread` into
+    what the port's weights are converted from.
 
     `tokens` is the shape of the token ids, step by step.
     """
@@ -81,9 +83,13 @@ def runs(
     port = style.candidate(model)
     inputs, port_inputs = zip(*(style.fed(seed, shape) for shape in tokens), strict=True)
     reference, clean = record(model, inputs, folder / "r.h5"), record(port.to(dtype), port_inputs, folder / "clean.h5")
-    if spoiled is None:
+    if misread:
+        misread(model)
+        port = style.candidate(model).to(dtype)
+    elif spoiled:
+        spoiled(port)
+    else:
         return Runs(reference, clean, align(reference, clean))
-    spoiled(port)
     return Runs(reference, clean, align(reference, record(port, port_inputs, folder / "spoiled.h5")))
 
 

@@ -157,3 +157,67 @@ def layers_swapped(port: nn.Module) -> None:
 def test_no_pair_is_wrong_where_two_layers_of_five_were_swapped(tmp_path: Path, style: Style):
     """Whatever their weights say, the layers run in their order: one runs where the other should."""
     assert not runs(style, tmp_path, size=Size(layers=5), seed=5, spoiled=layers_swapped).wrong()
+
+
+@torch.no_grad()
+def norms_swapped(model: nn.Module) -> None:
+    """In every layer, the norm before attention and the one after it hold each other's weights."""
+    weights = dict(model.named_parameters())
+    for name, weight in weights.items():
+        for first, second in (("input_layernorm", "post_attention_layernorm"), ("ln_1", "ln_2")):
+            if f".{first}." in name:
+                other = weights[name.replace(first, second)]
+                kept = weight.clone()
+                weight.copy_(other)
+                other.copy_(kept)
+
+
+VECTORS = "a norm's weight is believed against the order of execution when all layers agree"
+
+
+@pytest.mark.parametrize(
+    "style",
+    styles(
+        "llama",
+        "mixtral",
+        "gemma3",
+        "gpt2",
+        gpt2_in_out_=VECTORS,
+        gemma3_JAX=VECTORS,
+        gemma3_JAX_1_w_folded=VECTORS,
+        mixtral_a_module_an_expert=VECTORS,
+        llama_fused=VECTORS,
+        llama_Meta=VECTORS,
+        llama_padded=VECTORS,
+        llama_sharded=VECTORS,
+    ),
+)
+def test_no_pair_is_wrong_where_norms_are_swapped_in_every_layer(tmp_path: Path, style: Style):
+    """Their weights say the wrong thing in one voice; order says the right one."""
+    assert not runs(style, tmp_path, size=TWO_LAYERS, seed=6, misread=norms_swapped).wrong()
+
+
+@torch.no_grad()
+def four_bits(port: nn.Module) -> None:
+    """Rows of matrices rounded to 15 levels."""
+    for weight in port.parameters():
+        if weight.dim() > 1:
+            scale = weight.abs().amax(-1, keepdim=True) / 7
+            weight.copy_((weight / scale).round() * scale)
+
+
+PLACE = "with no weight to tell them by, modules of one shape are paired firmly by their place alone"
+
+
+@pytest.mark.parametrize(
+    "style",
+    styles(
+        qwen3_a_matrix_a_head=PLACE,
+        gemma3_JAX_1_w_folded=PLACE,
+        gemma2_fused=PLACE,
+        llama_Meta=PLACE,
+        llama_sharded=PLACE,
+    ),
+)
+def test_no_pair_is_wrong_where_weights_are_quantised_to_four_bits(tmp_path: Path, style: Style):
+    assert not runs(style, tmp_path, size=TWO_LAYERS, seed=7, spoiled=four_bits).wrong()

@@ -12,7 +12,7 @@ from probe.align.mapping import Mapping
 from probe.align.pairs import kept_tokens
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
-from probe.trust.fed import BothFed, Numbers, Role, fed, is_float, side_by_side
+from probe.trust.fed import BothFed, Fed, Numbers, Role, fed, is_float, side_by_side
 from probe.trust.token_ids import token_difference
 
 Kept = NDArray[np.bool_] | None
@@ -35,7 +35,10 @@ def same_inputs(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[
                     yield from _finite(argument.numbers, f"the {side}'s {argument.name}{when}")
         kept = kept_tokens(reference, step)
         for pair in side_by_side(ours, theirs):
-            check = _compared(pair, kept, reference) if pair.reference and pair.candidate else _one_side(pair, kept)
+            if pair.reference and pair.candidate:
+                check = _compared(pair, kept, reference)
+            else:
+                check = _one_side(pair, kept, theirs if pair.reference else ours)
             if check and (check.status is not Status.OK or not step):
                 yield TrustCheck(check.check, check.status, check.message + when)
 
@@ -131,7 +134,7 @@ def _mask_difference(mine: Numbers, other: Numbers) -> str | None:
     return f"hides {int((~keys).sum())} tokens in the reference and {int((~other_keys).sum())} in the candidate"
 
 
-def _one_side(pair: BothFed, kept: Kept) -> TrustCheck | None:
+def _one_side(pair: BothFed, kept: Kept, others: list[Fed]) -> TrustCheck | None:
     """None where the other model makes the same by itself: positions 0, 1, 2 ... and a mask that hides nothing."""
     one = pair.reference or pair.candidate
     assert one is not None
@@ -149,6 +152,9 @@ def _one_side(pair: BothFed, kept: Kept) -> TrustCheck | None:
             message = f"only the {side} was fed {one.name}, {what}; the {other} makes its own"
             return TrustCheck("inputs", Status.WARN, message)
     if pair.role is Role.MASK and one.numbers.ndim and not seen_keys(one.numbers).all():
+        num_seen = int(seen_keys(one.numbers).sum())
+        if any(other.role is Role.TOKENS and other.numbers.size == num_seen for other in others):
+            return None  # padding was removed: there is nothing left to hide
         message = f"only the {side} was fed {one.name}, and it hides tokens that the {other} may see"
         return TrustCheck("inputs", Status.WARN, message)
     return None

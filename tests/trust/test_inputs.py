@@ -161,6 +161,14 @@ def test_a_mask_of_padding_on_one_side(reference: Path, tmp_path: Path, doubts: 
     assert said == "only the reference was fed attention_mask, and it hides tokens that the candidate may see"
 
 
+def test_padding_that_was_removed_needs_no_mask(reference: Path, tmp_path: Path, doubts: Doubts):
+    def unpadded(fed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"tokens": fed["input_ids"][LEFT_PADDED == 1]}
+
+    packed = retold(reference, tmp_path / "b.h5", inputs=unpadded)
+    assert doubts(fed_mask(reference, tmp_path / "a.h5", LEFT_PADDED), packed) == {}
+
+
 def test_a_mask_that_was_not_extended(reference: Path, tmp_path: Path, doubts: Doubts):
     pair = [fed_mask(reference, tmp_path / f"{k}.h5", np.ones((2, width), np.int64)) for k, width in enumerate((9, 8))]
     assert "attention_mask covers 9 tokens in the reference and 8 in the candidate" in doubts(*pair)["inputs"].message

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from probe.align.mapping import Mapping
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
-from probe.trust.gaps import RULES, Gap, shown
+from probe.trust.gap import Gap, Rule, shown
+from probe.trust.gaps import decode, experts, padding, softcap, vocabulary
+from probe.trust.lengths import rope_scaling, window
+
+RULES: tuple[Rule, ...] = (window, rope_scaling, softcap, experts, padding, decode, vocabulary)
 
 MOST_LINES = 6
 LINE = 94

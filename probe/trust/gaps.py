@@ -1,90 +1,17 @@
-"""What a model has that an input may not exercise, one function a thing; from its configuration and what was recorded.
+"""What a model has that an input may not exercise, one function a thing; from its configuration and what it did."""
 
-T tokens of the longest sentence, over all steps.
-"""
-
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from probe.align.mapping import Mapping
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.tap import Tap
 from probe.trust.fed import Role, fed, tokens
-from probe.trust.inputs import seen_keys
+from probe.trust.gap import Gap, Shown, whole_number
+from probe.trust.masks import seen_keys
 from probe.trust.reading import LARGEST
 from probe.trust.twins import is_float
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Something that this input cannot show."""
-
-    what: str
-    num_tokens: int | None = None
-    """So many tokens would show it."""
-    words: str | None = None
-    """Words of `probe dump` that would, after the target; with {reference}, the reference's dump."""
-    otherwise: str | None = None
-    """What to do where there is no such command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the rules look at."""
-
-    reference: Dump
-    candidate: Dump
-    mapping: Mapping
-    config: dict[str, Any]
-    """The reference's, of its language model where it has several; empty where it has none."""
-    num_tokens: int
-    """T; 0 where the model was fed none."""
-
-
-Rule = Callable[[Shown], Iterator[Gap]]
-
-
-def shown(reference: Dump, candidate: Dump, mapping: Mapping) -> Shown:
-    config = reference.attribute("config")
-    config = config if isinstance(config, dict) else {}
-    text = next((config[key] for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)), config)
-    fed_T = [ids.shape[-1] for step in reference.steps if (ids := tokens(reference, step)) is not None and ids.ndim]
-    return Shown(reference, candidate, mapping, text, sum(fed_T))
-
-
-def window(seen: Shown) -> Iterator[Gap]:
-    """Nobody looks back further than a prompt is long: token W is the first that a window of W hides."""
-    config = seen.config
-    kinds = config.get("layer_types")
-    named = not isinstance(kinds, list) or any(kind in ("sliding_attention", "chunked_attention") for kind in kinds)
-    if not named or config.get("use_sliding_window") is False or not seen.num_tokens:
-        return
-    sizes = [_whole(config.get(key)) for key in ("sliding_window", "attention_chunk_size")]
-    sizes.append(_whole(config.get("local_attention")) // 2)  # ModernBERT: as many to the left as to the right
-    size = max(sizes)
-    if size and seen.num_tokens <= size:
-        yield Gap(f"a window of {size:,} tokens (it has {seen.num_tokens:,})", num_tokens=_beyond(size, config))
-
-
-def rope_scaling(seen: Shown) -> Iterator[Gap]:
-    """Scalings that leave short prompts (nearly) alone: dynamic, longrope, yarn, llama3."""
-    config = seen.config
-    for rope in _ropes(config):
-        kind = rope.get("rope_type") or rope.get("type")
-        if kind not in ("dynamic", "longrope", "su", "yarn", "llama3"):
-            continue
-        keys = [rope.get("original_max_position_embeddings"), config.get("original_max_position_embeddings")]
-        keys += [config.get("max_position_embeddings")] if kind == "dynamic" else []
-        size = next((_whole(key) for key in keys if _whole(key)), 0)
-        if size and 0 < seen.num_tokens <= size:
-            longest = {} if kind == "dynamic" else config
-            what = f"rope scaling ({kind}) past {size:,} tokens"
-            yield Gap(what, num_tokens=_beyond(size, longest))
-            return
 
 
 def softcap(seen: Shown) -> Iterator[Gap]:
@@ -127,8 +54,8 @@ def decode(seen: Shown) -> Iterator[Gap]:
 def experts(seen: Shown) -> Iterator[Gap]:
     """An expert that no token chose may hold any weights."""
     keys = ("num_experts", "num_local_experts", "n_routed_experts")
-    num_experts = next((_whole(seen.config.get(key)) for key in keys if _whole(seen.config.get(key))), 0)
-    chosen_each = next((_whole(seen.config.get(key)) for key in ("num_experts_per_tok", "moe_topk")), 0)
+    num_experts = next((whole_number(seen.config.get(key)) for key in keys if whole_number(seen.config.get(key))), 0)
+    chosen_each = next((whole_number(seen.config.get(key)) for key in ("num_experts_per_tok", "moe_topk")), 0)
     if num_experts < 2 or not 0 < chosen_each < num_experts:
         return
     unused = num_layers = 0
@@ -151,33 +78,9 @@ def _routes(tap: Tap, num_experts: int) -> bool:
 
 def vocabulary(seen: Shown) -> Iterator[Gap]:
     """Rows of an embedding that nobody looked up; where the candidate's weights are recorded, those tell more."""
-    ids, size = tokens(seen.reference), _whole(seen.config.get("vocab_size"))
+    ids, size = tokens(seen.reference), whole_number(seen.config.get("vocab_size"))
     if ids is not None and size and not seen.candidate.weights:
         yield Gap(f"{size - len(np.unique(ids)):,} of {size:,} tokens' embeddings", num_tokens=4 * seen.num_tokens)
-
-
-RULES: tuple[Rule, ...] = (window, rope_scaling, softcap, experts, padding, decode, vocabulary)
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _beyond(size: int, config: dict[str, Any]) -> int | None:
-    """A sixteenth more than `size`, in round numbers; None where the model cannot take so many."""
-    count = size * 17 // 16 + 8
-    count = -(-count // 100) * 100 if count > 200 else count
-    longest = _whole(config.get("max_position_embeddings")) or count
-    return min(count, longest) if longest > size else None
-
-
-def _ropes(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """`rope_scaling`, or `rope_parameters` of transformers 5, which may be one a kind of layer."""
-    for key in ("rope_scaling", "rope_parameters"):
-        rope = config.get(key)
-        if isinstance(rope, dict):
-            nested = [value for value in rope.values() if isinstance(value, dict)]
-            yield from nested or [rope]
 
 
 def _rounding(dump: Dump) -> float:

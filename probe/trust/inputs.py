@@ -13,6 +13,7 @@ from probe.align.pairs import kept_tokens
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
 from probe.trust.fed import BothFed, Fed, Numbers, Role, fed, is_float, side_by_side
+from probe.trust.masks import mask_difference, seen_keys
 from probe.trust.token_ids import token_difference
 
 Kept = NDArray[np.bool_] | None
@@ -35,10 +36,9 @@ def same_inputs(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[
                     yield from _finite(argument.numbers, f"the {side}'s {argument.name}{when}")
         kept = kept_tokens(reference, step)
         for pair in side_by_side(ours, theirs):
-            if pair.reference and pair.candidate:
-                check = _compared(pair, kept, reference)
-            else:
-                check = _one_side(pair, kept, theirs if pair.reference else ours)
+            both = pair.reference and pair.candidate
+            others = theirs if pair.reference else ours
+            check = _compared(pair, kept, reference) if both else _one_side(pair, kept, others)
             if check and (check.status is not Status.OK or not step):
                 yield TrustCheck(check.check, check.status, check.message + when)
 
@@ -60,7 +60,7 @@ def _compared(pair: BothFed, kept: Kept, reference: Dump) -> TrustCheck:
     elif pair.role is Role.POSITIONS:
         status, problem = _position_difference(mine, other, kept)
     elif pair.role is Role.MASK:
-        problem = _mask_difference(mine, other)
+        problem = mask_difference(mine, other)
     else:
         problem = difference(mine, other, kept)
     if problem is None:
@@ -101,37 +101,6 @@ def _position_difference(mine: Numbers, other: Numbers, kept: Kept) -> tuple[Sta
         advice = "rotary embeddings do not mind, learned ones do"
         return Status.WARN, f"is {shifts[0]} more in the candidate, everywhere: {advice}"
     return Status.FAIL, difference(mine, other, None)
-
-
-def seen_keys(mask: Numbers) -> Numbers:
-    """[..., T]: whether any query sees a key.
-
-    True and 1 stand for seen, and in an additive mask 0. [T, T] and [B, 1, T, T] say it of every query.
-    """
-    additive = is_float(mask) and mask.max(initial=-np.inf) <= 0
-    seen = mask > -1 if additive else mask > 0
-    if seen.ndim > 2:
-        return np.asarray(seen.reshape(len(seen), -1, seen.shape[-1]).any(axis=1))
-    square = seen.ndim == 2 and seen.shape[0] == seen.shape[1]
-    if square and seen.diagonal().all() and not np.triu(seen, 1).any():
-        return np.asarray(seen.any(axis=0, keepdims=True))
-    return np.asarray(seen)
-
-
-def _mask_difference(mine: Numbers, other: Numbers) -> str | None:
-    """[B, T] of ones and zeros, [B, 1, T, T] of zeros and minus infinity: the keys that can be seen are compared."""
-    keys, other_keys = seen_keys(mine), seen_keys(other)
-    if keys.shape[-1:] != other_keys.shape[-1:]:
-        return f"covers {keys.shape[-1]} tokens in the reference and {other_keys.shape[-1]} in the candidate"
-    try:
-        keys, other_keys = np.broadcast_arrays(keys, other_keys)
-    except ValueError:
-        return f"has shape {mine.shape} in the reference and {other.shape} in the candidate"
-    unequal = int((keys != other_keys).sum())
-    inverted = unequal == keys.size and mine.dtype != other.dtype  # torch's key_padding_mask is True where it hides
-    if not unequal or inverted:
-        return None
-    return f"hides {int((~keys).sum())} tokens in the reference and {int((~other_keys).sum())} in the candidate"
 
 
 def _one_side(pair: BothFed, kept: Kept, others: list[Fed]) -> TrustCheck | None:

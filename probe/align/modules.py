@@ -2,6 +2,7 @@
 
 from probe.align.containers import containers
 from probe.align.evidence import Options, WeightEvidence
+from probe.align.inputs import told_by_inputs
 from probe.align.match import SURE as SURE
 from probe.align.match import Match as Match
 from probe.align.model import ModuleTable
@@ -23,6 +24,8 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
         evidence = WeightEvidence(reference, candidate, ours, theirs)
         options = _plausible(evidence.options, ours, theirs)
         by_weights, remarks = agreed(options, ours, theirs, taken=matches)
+        by_weights, misled = told_by_inputs(by_weights, ours, theirs)
+        remarks += misled
         matches |= by_weights
         matches |= by_order(ours, theirs, matches)
         matches |= containers(ours, theirs, matches, evidence.homes)

@@ -32,6 +32,15 @@ def by_order(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match]) 
             mine = [module for module in modules if tuple(sorted(ours.weights[module])) == shapes]
             sizes = sorted(shape for _, shape in shapes)
             others = [m for m in other_gaps[anchor] if sorted(shape for _, shape in theirs.weights[m]) == sizes]
-            sure = 0.8 if len(mine) == len(others) == 1 else 0.6 if len(mine) == len(others) else 0.3
+            sure = _confidence(len(mine), len(others), ours.num_matrices(mine[0]) > 0)
             found |= {m: Match((Part(o),), "order", confidence=sure) for m, o in zip(mine, others, strict=False)}
     return found
+
+
+def _confidence(num_ours: int, num_theirs: int, has_matrix: bool) -> float:
+    """One for one is sure enough. Several norms may all be ones; several matrices that are not found are a puzzle."""
+    if num_ours != num_theirs:
+        return 0.3
+    if num_ours == 1:
+        return 0.8
+    return 0.4 if has_matrix else 0.6

@@ -88,13 +88,17 @@ def _key(tap: Tap, kind: str = "float") -> Key | None:
 
 
 def _distance(pair: Pair) -> float:
-    """Of the two tensors' statistics, in units of what rounding may do; for a part of a tensor they say nothing."""
+    """`distance` of a pair's taps; for a part of a tensor statistics say nothing."""
     r, source = pair.reference, pair.sources[0]
-    c = source.tap
-    if source != Source(c) or len(pair.sources) > 1 or r.num_elements != c.num_elements:
+    if source != Source(source.tap) or len(pair.sources) > 1 or r.num_elements != source.tap.num_elements:
         return 0.0
-    a, b = r.statistics, c.statistics
-    rounding = NEAR + 4 * max(UNIT_ROUNDOFF.get(tap.dtype, 0.0) for tap in (r, c))
+    return distance(r, source.tap)
+
+
+def distance(reference: Tap, candidate: Tap) -> float:
+    """Of two tensors' statistics, in units of what rounding may do."""
+    a, b = reference.statistics, candidate.statistics
+    rounding = NEAR + 4 * max(UNIT_ROUNDOFF.get(tap.dtype, 0.0) for tap in (reference, candidate))
     size = (max(abs(a.minimum), abs(a.maximum)) or 1.0) * rounding
     return max(abs(a.minimum - b.minimum), abs(a.maximum - b.maximum), abs(a.std - b.std)) / size
 

@@ -25,12 +25,12 @@ def agreed(
     remarks = []
     for modules in layers.values():
         votes = Counter(
-            rule for module in modules for rule in {_rule(module, option) for option in options.get(module, ())}
+            rule for module in modules for rule in {rule_of(module, option) for option in options.get(module, ())}
         )
         winner = _winner(votes, len(modules))
         for module in modules:
             own = options.get(module, [])
-            agreed = _follow(winner, module) if winner else None
+            agreed = follow(winner, module) if winner else None
             if agreed and all(part.module in theirs.taps for part in agreed):
                 matches[module] = (
                     Match(agreed, "weights", confidence=0.99)
@@ -51,7 +51,7 @@ Rule = tuple[tuple[Part, tuple[int, ...] | None], ...]
 another number of them, and its full name)."""
 
 
-def _rule(module: str, option: Option) -> Rule:
+def rule_of(module: str, option: Option) -> Rule:
     _, indices = template(module)
     rule: list[tuple[Part, tuple[int, ...] | None]] = []
     for part in option:
@@ -65,7 +65,7 @@ def _rule(module: str, option: Option) -> Rule:
     return tuple(rule)
 
 
-def _follow(rule: Rule, module: str) -> Option:
+def follow(rule: Rule, module: str) -> Option:
     """What the rule says of one layer."""
     _, indices = template(module)
     parts = []

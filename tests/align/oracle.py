@@ -1,7 +1,8 @@
 """Whether pairs are right, told by numbers alone: on runs without a bug, paired taps hold the same ones."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,6 +28,9 @@ class Runs:
     """The port without a bug: what the pairs are read from, to see whether they are right."""
     mapping: Mapping
     """Of the reference and the port, a bug and all."""
+    style: Style
+    models: tuple[nn.Module, nn.Module] = field(repr=False)
+    port_inputs: tuple[Inputs, ...] = field(repr=False)
 
     def wrong(self, tolerance: float = 1e-3) -> dict[str, str]:
         """Firm pairs whose numbers differ, and by how much.
@@ -41,15 +45,25 @@ class Runs:
         }
 
     def the_other_way_round(self) -> "Runs":
-        return Runs(self.clean, self.reference, align(self.clean, self.reference))
+        return replace(self, reference=self.clean, clean=self.reference, mapping=align(self.clean, self.reference))
 
-    def unpaired(self, style: Style) -> set[str]:
+    def with_bug(self, folder: Path, *, spoiled: Change | None = None, misread: Change | None = None) -> "Runs":
+        """`spoiled` changes the port, or `misread` the weights that it is converted from."""
+        model, port = deepcopy(self.models)
+        if misread:
+            misread(model)
+            port = self.style.candidate(model)
+        if spoiled:
+            spoiled(port)
+        return replace(self, mapping=align(self.reference, record(port, self.port_inputs, folder / "bug.h5")))
+
+    def unpaired(self) -> set[str]:
         """Reference taps that have a counterpart by the port's own account, and no pair."""
         paired = {pair.reference.name for pair in self.mapping.pairs}
-        return {name for name in self.with_counterpart(style) if name not in paired}
+        return {name for name in self.with_counterpart() if name not in paired}
 
-    def with_counterpart(self, style: Style) -> list[str]:
-        return [tap.name for tap in self.reference.taps if counterpart(style.truth, tap)]
+    def with_counterpart(self) -> list[str]:
+        return [tap.name for tap in self.reference.taps if counterpart(self.style.truth, tap)]
 
     def _error(self, pair: Pair) -> float:
         kept = kept_tokens(self.reference, pair.reference.step)
@@ -68,29 +82,16 @@ def runs(
     seed: int = 0,
     tokens: Sequence[tuple[int, int]] = ((2, 13),),
     prepared: Change | None = None,
-    spoiled: Change | None = None,
-    misread: Change | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Runs:
-    """`prepared` changes the reference before it is converted; `spoiled` plants a bug into the port, and `misread` into
-    what the port's weights are converted from.
-
-    `tokens` is the shape of the token ids, step by step.
-    """
+    """`prepared` changes the reference before it is converted; `tokens` is the shape of the token ids, step by step."""
     model = style.reference(size, seed)
     if prepared:
         prepared(model)
-    port = style.candidate(model)
+    port = style.candidate(model).to(dtype)
     inputs, port_inputs = zip(*(style.fed(seed, shape) for shape in tokens), strict=True)
-    reference, clean = record(model, inputs, folder / "r.h5"), record(port.to(dtype), port_inputs, folder / "clean.h5")
-    if misread:
-        misread(model)
-        port = style.candidate(model).to(dtype)
-    elif spoiled:
-        spoiled(port)
-    else:
-        return Runs(reference, clean, align(reference, clean))
-    return Runs(reference, clean, align(reference, record(port, port_inputs, folder / "spoiled.h5")))
+    reference, clean = record(model, inputs, folder / "r.h5"), record(port, port_inputs, folder / "c.h5")
+    return Runs(reference, clean, align(reference, clean), style, (model, port), port_inputs)
 
 
 def record(model: nn.Module, inputs: Sequence[Inputs], path: Path) -> Dump:

@@ -40,7 +40,7 @@ def test_a_pair_with_its_axes_in_another_order_is_wrong(clean: Runs):
 
 def test_what_lost_its_pair_is_unpaired(clean: Runs):
     pairs = tuple(pair for pair in clean.mapping.pairs if pair.reference.name != K)
-    assert replace(clean, mapping=replace(clean.mapping, pairs=pairs)).unpaired(QWEN3) == {K}
+    assert replace(clean, mapping=replace(clean.mapping, pairs=pairs)).unpaired() == {K}
 
 
 @torch.no_grad()
@@ -48,6 +48,6 @@ def scaled(port: nn.Module) -> None:
     port.get_parameter("norm.weight").mul_(2.0)
 
 
-def test_a_bug_s_own_error_makes_no_pair_wrong(tmp_path: Path):
+def test_a_bug_s_own_error_makes_no_pair_wrong(clean: Runs, tmp_path: Path):
     """Pairs of a port with a bug are read from the same port without it."""
-    assert not runs(QWEN3, tmp_path, size=Size(layers=2), spoiled=scaled).wrong()
+    assert not clean.with_bug(tmp_path, spoiled=scaled).wrong()

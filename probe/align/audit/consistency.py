@@ -9,6 +9,10 @@ from probe.align.audit.verdict import Kind, Verdict, template
 from probe.dump import Dump
 
 ROTARY = (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED)
+THERE = (
+    *(Kind.EQUAL, Kind.ROUNDED, Kind.OFFSET, Kind.TRANSPOSED, Kind.PERMUTED),
+    *(Kind.QUANTIZED, Kind.VECTORS_SCALED, Kind.MOVED),
+)
 
 
 class Likeness:
@@ -129,17 +133,7 @@ def _usual(found: Counter[object]) -> object:
 
 def _converted(verdict: Verdict) -> bool:
     """Whether the weight is there, in whatever form."""
-    kinds = (
-        Kind.MOVED,
-        Kind.EQUAL,
-        Kind.ROUNDED,
-        Kind.OFFSET,
-        Kind.TRANSPOSED,
-        Kind.PERMUTED,
-        Kind.QUANTIZED,
-        Kind.VECTORS_SCALED,
-    )
-    return verdict.kind in kinds
+    return verdict.kind in THERE
 
 
 def _is_plain(comparison: Comparison) -> bool:

@@ -17,7 +17,7 @@ matrices that come after the one norm and before the other."""
 
 def crossed(verdicts: list[Verdict], reference: Dump, candidate: Dump) -> list[Verdict]:
     """The same verdicts, with pairs that are exchanged called swapped."""
-    settled = [v for v in verdicts if v.comparison and v.comparison.is_same_weight]
+    settled = [v for v in verdicts if (v.comparison and v.comparison.is_same_weight) or _is_found(v)]
     by_name = _by_names([v for v in settled if v.place == v.home])
     by_order = _by_order(settled, reference, candidate)
     checked = []
@@ -27,6 +27,11 @@ def crossed(verdicts: list[Verdict], reference: Dump, candidate: Dump) -> list[V
                 verdict = replace(verdict, kind=Kind.SWAPPED, holds=swapped[verdict.reference], why=why)
         checked.append(verdict)
     return checked
+
+
+def _is_found(verdict: Verdict) -> bool:
+    """Values and order disagreed, so that the mapping has no counterpart; its values lie in one candidate weight."""
+    return verdict.kind is Kind.MOVED and verdict.place == verdict.home
 
 
 def _by_names(settled: list[Verdict]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.align.audit.verdict import template
 from probe.align.mapping import Mapping, Slice, Source
 from probe.dump import Dump, Weight
 
@@ -59,7 +60,35 @@ def places(reference: Dump, candidate: Dump, mapping: Mapping) -> dict[str, Plac
                 found[weight.name] = Place(tuple(parts))
             elif not sources and weight.name in by_name:
                 found[weight.name] = Place(((by_name[weight.name], None),))
-    return found
+    return found | _as_in_other_layers(reference, found, by_name)
+
+
+def _as_in_other_layers(reference: Dump, found: dict[str, Place], by_name: dict[str, Weight]) -> dict[str, Place]:
+    """Places of weights that the mapping has no counterpart for, in layers whose like has one.
+
+    A weight that was never loaded is like nothing; of few layers, the others are then no majority for the mapping.
+    """
+    like = {template(name): place for name, place in found.items()}
+    layers: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for name, indices in like:
+        layers[name].append(indices)
+    taken = {part.name for place in found.values() for part, _ in place.parts}
+    more: dict[str, Place] = {}
+    for weight in reference.weights:
+        name, here = template(weight.name)
+        if weight.name in found or weight.tied_to or len(here) != 1 or name not in layers:
+            continue
+        (there,) = layers[name][0]
+        parts = []
+        for part, ranges in like[name, (there,)].parts:
+            other, indices = template(part.name)
+            moved = other.replace("{i}", str(indices[0] + here[0] - there)) if indices else ""
+            if moved not in by_name or moved in taken or len(indices) != 1:
+                break
+            parts.append((by_name[moved], ranges))
+        else:
+            more[weight.name] = Place(tuple(parts))
+    return more
 
 
 def _homes(mapping: Mapping) -> dict[str, tuple[Source, ...]]:

@@ -1,0 +1,37 @@
+"""Weights that are wrong in ports with names, fusion and layouts of their own."""
+
+import pytest
+import torch
+
+from tests.align.auditing import Auditor, suspicious
+from tests.ports.styles import STYLES
+from tests.zoo.architectures import Size
+from tests.zoo.weight_bugs import change, fresh
+
+
+def reversed_rows(weight: torch.Tensor) -> torch.Tensor:
+    return weight.flip(0)
+
+
+@pytest.mark.parametrize(
+    ("style", "weight", "how", "kind"),
+    [
+        ("llama, fused", "layers.1.attention.wo.weight", fresh, "never loaded"),
+        ("llama, fused", "layers.1.w2.weight", torch.zeros_like, "never loaded"),
+        ("gpt2, nanoGPT", "transformer.h.1.ln_2.weight", torch.ones_like, "never loaded"),
+        ("gpt2, [in, out]", "stack.1.attend.key.kernel", lambda w: 2 * w, "partly loaded"),
+        ("gpt2, [in, out]", "stack.1.attend.key.offset", torch.zeros_like, "partly loaded"),
+        ("mixtral, a module an expert", "layers.1.feed_forward.experts.1.w2.weight", reversed_rows, "inconsistent"),
+        ("mixtral, a module an expert", "layers.1.feed_forward.experts.1.w2.weight", torch.zeros_like, "partly loaded"),
+        ("gemma3, JAX, 1 + w folded", "transformer.layer_1.pre_ffw_norm.scale", lambda w: w - 1, "inconsistent"),
+    ],
+)
+@pytest.mark.parametrize("layers", [2, 3])
+def test_one_wrong_weight_is_told(style: str, weight: str, how, kind: str, layers: int, tmp_path):
+    [port] = [one for one in STYLES if one.name == style]
+    reference = port.reference(Size(layers=layers))
+    candidate = port.candidate(reference)
+    change(weight, how, candidate)
+    found = suspicious(Auditor(tmp_path)(reference, candidate, *port.fed()))
+    assert kind in {finding.kind for finding in found}, [finding.message for finding in found]
+    assert all(".1." in name for finding in found for name in finding.weights) or layers == 2

@@ -142,6 +142,8 @@ class Report:
     replayed: bool
     """False: errors could not be told inherited from local, and places are approximate."""
     notes: tuple[str, ...] = field(default=())
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+    """Reference taps that a mapping table leaves out, and its reason for each."""
     weights: tuple[WeightFinding, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +161,7 @@ class Report:
                 "pairs": len(self.taps),
                 "reference_only": list(self.reference_only),
                 "candidate_only": list(self.candidate_only),
+                "skipped": [{"tap": tap, "reason": reason} for tap, reason in self.skipped],
             },
             "output": output,
             "first": first,

@@ -54,7 +54,8 @@ def pair_taps(
     paired = {pair.reference for pair in pairs}
     left = [tap for tap in reference.taps if tap not in paired]
     pairs += equal_numbers(left, candidate.taps)
-    pairs += (pair for tap, alike in by_values(left, candidate.taps) if (pair := fit.by_value(tap, alike)))
+    if any(pair.firm and pair.reference.module for pair in pairs):  # else two unrelated models may return one thing
+        pairs += (pair for tap, alike in by_values(left, candidate.taps) if (pair := fit.by_value(tap, alike)))
     pairs.sort(key=lambda pair: (pair.reference.step, pair.reference.order))
     paired = {pair.reference for pair in pairs}
     used = {(source.tap.step, source.tap.name) for pair in pairs for source in pair.sources}

@@ -4,12 +4,14 @@ The reference is loaded once more and replayed with the candidate's tensors put 
 that came in with the inputs. That needs the reference's target: an hf: folder, or a py: function that you recorded
 yourself on this machine (or name with --reference). With --no-replay, places are approximate.
 
-A mapping table (--map FILE.toml) overrides what is inferred:
+A mapping table (--map FILE.toml, or the name of one that comes with probe: nanogpt, fused-llama) overrides what is
+inferred; 'probe map' writes one, and its help says all that a row may hold:
   [[pair]]
   reference = "model.layers.{i}.self_attn.q_proj"
   candidate = "blocks.{i}.attn.wqkv[0:64]"
   [[skip]]
   reference = "model.rotary_emb"
+  reason = "the port has its angles in attention"
 
 examples:
   probe diff ref.h5 cand.h5

@@ -76,6 +76,7 @@ def diff(
             replayed=errors is not None,
             weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
             notes=notes(mapping, errors or ()),
+            skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
         )
 
 

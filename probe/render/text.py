@@ -119,6 +119,11 @@ def _print_coverage(out: Console, report: Report) -> None:
         if names:
             few = ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
             prose(out, Text(f"{len(names)} {side} taps have no counterpart: {few}", style="dim"), " ")
+    if report.skipped:
+        tap, reason = report.skipped[0]
+        more = ", ..." if len(report.skipped) > 1 else ""
+        what = f"{len(report.skipped)} reference taps are left out by the table: "
+        prose(out, Text(f"{what}{printable(tap)} ({printable(reason)}){more}", style="dim"), " ")
     for note in report.notes:
         prose(out, Text(printable(note), style="dim"), "note")
 

@@ -34,6 +34,8 @@ def port(reference: Path, probe: Run) -> Path:
 
 
 def test_a_table_pairs_by_hand_what_nothing_else_could_pair(reference: Path, port: Path, probe: Run):
+    alone = probe("diff", reference, port)
+    assert (alone.code, "nothing in common" in alone.err) == (2, True)
     Path("table.toml").write_text(TABLE)
     compared = probe("diff", reference, port, "--map", "table.toml", "--json")
     report = json.loads(compared.out)
@@ -43,6 +45,14 @@ def test_a_table_pairs_by_hand_what_nothing_else_could_pair(reference: Path, por
     assert pairs["blocks.2.linear:out"] == "stages.2.matrix:out"
     assert pairs["head:out"] == "out:out"
     assert not any("norm" in name for name in pairs)
+
+
+def test_what_a_table_leaves_out_is_said(reference: Path, port: Path, probe: Run):
+    Path("table.toml").write_text(TABLE)
+    words = ["diff", reference, port, "--map", "table.toml"]
+    skipped = json.loads(probe(*words, "--json").out)["compared"]["skipped"]
+    assert {"tap": "blocks.0.norm:in", "reason": "the port calls a function there"} in skipped
+    assert "left out by the table: blocks.0.norm:in (the port calls a function" in " ".join(probe(*words).out.split())
 
 
 def test_a_table_overrides_what_was_inferred(reference: Path, probe: Run):

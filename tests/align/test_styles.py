@@ -184,15 +184,14 @@ def norms_swapped(model: nn.Module) -> None:
                 other.copy_(kept)
 
 
-VECTORS = "a norm's weight is believed against the order of execution when all layers agree"
+VECTORS = "without padding, a norm's weight is believed against the order of execution when all layers agree"
 
 
 def test_no_pair_is_wrong_where_norms_are_swapped_in_every_layer(
     clean: Runs, tmp_path: Path, request: pytest.FixtureRequest
 ):
     """Their weights say the wrong thing in one voice; order says the right one."""
-    passing = ("gpt2, nanoGPT", "llama, Megatron")  # the one has the same names, the other no pairs
-    fails(request, clean, VECTORS, *(style.name for style in STYLES if style.name not in passing))
+    fails(request, clean, VECTORS, "bert, fused, no padding")
     assert not clean.with_bug(tmp_path, misread=norms_swapped).wrong()
 
 
@@ -205,12 +204,11 @@ def four_bits(port: nn.Module) -> None:
             weight.copy_((weight / scale).round() * scale)
 
 
-PLACE = "with no weight to tell them by, modules of one shape are paired firmly by their place alone"
+PLACE = "with no weight to tell by, the embedding that is scaled after its module is paired firmly by its place alone"
 
 
 def test_no_pair_is_wrong_where_weights_are_quantised_to_four_bits(
     clean: Runs, tmp_path: Path, request: pytest.FixtureRequest
 ):
-    names = ("qwen3, a matrix a head", "gemma3, JAX, 1 + w folded", "gemma2, fused", "llama, Meta", "llama, sharded")
-    fails(request, clean, PLACE, *names)
+    fails(request, clean, PLACE, "gemma3, JAX, 1 + w folded", "gemma2, fused")
     assert not clean.with_bug(tmp_path, spoiled=four_bits).wrong()

@@ -14,6 +14,9 @@ NEAR = 0.3
 
 RELATED = 0.5
 """Correlation from which a vector is not called unrelated; of n random numbers it has a deviation of 1 / sqrt(n)."""
+PARTLY = 0.25
+"""Share of numbers that are equal beside others that are far off; of unrelated ones 0.06 agree to a tenth of a
+deviation."""
 SURE = 4.0
 """Such deviations that make sure."""
 
@@ -78,8 +81,8 @@ def compare_vectors(own: Numbers, other: Numbers, dtypes: tuple[str, ...]) -> Co
     slope = float(centred @ other_centred) / max(spread**2, 1e-60)
     if len(own) > 3 and abs(slope - 1) > 2 * unit and _within(own * slope + (other - own * slope).mean(), other, unit):
         return Comparison(Layout.PLAIN, Value.SCALED, constant=slope)
-    equal = np.abs(own - other) <= 2 * unit * np.abs(own)
-    if 0.1 < equal.mean() < 1 and np.median(np.abs(own - other)[~equal]) > NEAR * own.std():
+    equal = np.abs(own - other) <= np.minimum(2 * unit * np.abs(own), 0.1 * own.std())
+    if PARTLY < equal.mean() < 1 and np.median(np.abs(own - other)[~equal]) > NEAR * own.std():
         return Comparison(Layout.PLAIN, Value.PARTLY, share=float(equal.mean()))
     if float(np.linalg.norm(own - other)) < NEAR * spread:
         return Comparison(Layout.PLAIN, Value.PERTURBED, noise=noise)

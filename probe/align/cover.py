@@ -26,8 +26,9 @@ def by_inputs(segments: list[Segment], view: View) -> list[Option]:
     One weight that has them all computes the same output. Several (row-parallel shards) compute summands of it.
     """
     whole = [segment for segment in segments if segment.first == 0 and segment.last >= AGREE * view.count]
-    if whole:
-        return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
+    if whole:  # with more inputs than these, the output is another sum
+        all_of_it = (segment for segment in whole if AGREE * segment.view.count <= view.count)
+        return [(Part(segment.weight.name, None, segment.view.length),) for segment in all_of_it]
     entire = [segment for segment in segments if segment.rows == ((0, segment.view.count),)]
     chains = _chains(entire, view.count)
     return [tuple(Part(segment.weight.name, is_shard=True) for segment in chain) for chain in chains]

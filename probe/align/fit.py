@@ -67,7 +67,9 @@ class Fit:
 
 
 def _is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:
-    """As many tokens as heads: shapes do not tell [B, H, T, D] from [B, T, H, D]."""
+    """As many tokens as heads, or as sentences: shapes do not tell [B, H, T, D] from [B, T, H, D], nor [T, B, C]."""
+    if reference == candidate and len(reference) == 3 and reference[0] == reference[1] > 1:
+        return True
     return any(len(shape) == 4 and shape[1] == shape[2] > 1 for shape in (reference, candidate))
 
 

@@ -42,6 +42,8 @@ def _same_size(reference: tuple[int, ...], candidate: tuple[int, ...]) -> Layout
     """Axes merged or split ([B, T, C] and [B T, C]), or heads before tokens ([B, T, H, D] and [B, H, T, D])."""
     if _merges(reference, candidate) or _merges(candidate, reference):
         return Layout()
+    if len(reference) == len(candidate) == 3 and candidate == (reference[1], reference[0], reference[2]):
+        return Layout("t b c -> b t c")
     if len(reference) == 4:
         b, h, t, d = reference
         if candidate == (b, t, h, d):

@@ -92,9 +92,14 @@ def _whole_numbers(
 ) -> LocalError:
     """Of integers and booleans, how many differ; none may, unless they were chosen by comparing rounded numbers."""
     low = scratch.whole(meeting.pair.reference.name) if scratch else None
+    if low is not None:
+        low = low.reshape(exact.shape)
+    if meeting.kept is not None:
+        keep = torch.from_numpy(meeting.kept)
+        exact, candidate, low = exact[keep], candidate[keep], None if low is None else low[keep]
     flat = exact.reshape(-1)
     unequal = float((flat != candidate.reshape(-1)).sum())
-    rounding = float((flat != low).sum()) if low is not None else 0.0
+    rounding = float((flat != low.reshape(-1)).sum()) if low is not None else 0.0
     chosen = NEAR_TIES * UNIT_ROUNDOFF.get(low_dtype, 0.0) if meeting.origin.from_floats else 0.0
     floor = max(rounding, chosen * flat.numel(), 1e-9)
     count = float(flat.numel())

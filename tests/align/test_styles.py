@@ -51,23 +51,17 @@ def test_no_pair_is_wrong(clean: Runs):
     assert not clean.wrong()
 
 
-TOKENS_FIRST = "[T, B, C] is not brought to [B, T, C]: nothing is paired, or, where T = B, in the wrong order"
-
-
-def test_what_has_a_counterpart_is_paired(clean: Runs, request: pytest.FixtureRequest):
-    fails(request, clean, TOKENS_FIRST, "llama, Megatron")
+def test_what_has_a_counterpart_is_paired(clean: Runs):
     unpaired = clean.unpaired()
     assert len(unpaired) <= 0.01 * len(clean.with_counterpart()), sorted(unpaired)
 
 
 SCALED = "the embedding that is scaled after its module is paired firmly with one that is scaled inside"
-PARTIAL = "what a shard adds to the sum is paired firmly with the whole sum"
 
 
 def test_no_pair_is_wrong_the_other_way_round(clean: Runs, request: pytest.FixtureRequest):
     """The port as the reference: what was fused is to be cut, what was joined to be taken apart."""
     fails(request, clean, SCALED, "gemma3, JAX, 1 + w folded", "gemma2, fused")
-    fails(request, clean, PARTIAL, "llama, sharded")
     assert not clean.the_other_way_round().wrong()
 
 
@@ -77,7 +71,7 @@ def test_no_pair_is_wrong_in_another_size_and_in_any_step(tmp_path: Path, style:
     assert not runs(style, tmp_path, size=size, seed=9, tokens=[(2, 13), (3, 6)]).wrong()
 
 
-@pytest.mark.parametrize("style", styles("qwen3", "gemma3", "llama", llama_Megatron=TOKENS_FIRST))
+@pytest.mark.parametrize("style", styles("qwen3", "gemma3", "llama"))
 def test_no_pair_is_wrong_where_there_are_as_many_tokens_as_heads_and_sentences(tmp_path: Path, style: Style):
     """In the styles that move axes."""
     assert not runs(style, tmp_path, size=TWO_LAYERS, tokens=[(4, 4)]).wrong()
@@ -122,7 +116,7 @@ def test_no_pair_is_wrong_where_all_layers_are_copies(tmp_path: Path, style: Sty
     assert not runs(style, tmp_path, seed=2, prepared=alike).wrong()
 
 
-@pytest.mark.parametrize("style", styles(llama_Megatron=TOKENS_FIRST))
+@pytest.mark.parametrize("style", styles())
 def test_no_pair_is_wrong_and_none_is_missing_in_bfloat16(tmp_path: Path, style: Style):
     found = runs(style, tmp_path, size=TWO_LAYERS, seed=3, dtype=torch.bfloat16)
     assert not found.wrong(tolerance=0.1)

@@ -8,20 +8,8 @@ from tests.conftest import Compare
 from tests.ports.styles import STYLES, Style
 from tests.zoo.architectures import Size
 
-PADDING = "integers of an unpadded port: zeros stand where the reference has the ids of padding, and are blamed"
 
-
-@pytest.mark.parametrize(
-    "style",
-    [
-        pytest.param(
-            style,
-            id=style.name,
-            marks=[pytest.mark.xfail(strict=True, reason=PADDING)] if style.architecture == "bert" else [],
-        )
-        for style in STYLES
-    ],
-)
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 @pytest.mark.parametrize(("dtype", "seed"), [(torch.float32, 0), (torch.bfloat16, 1)])
 def test_a_clean_port_is_not_blamed(compare: Compare, style: Style, dtype, seed):
     reference = style.reference(Size(layers=2), seed)

@@ -53,7 +53,7 @@ NEVER_ANYWAY = "compared"
 
 HINTS = {
     "inputs": "feed the candidate what the reference was fed: probe dump TARGET --inputs REF.h5 -o CAND.h5",
-    "compared": "is it the same model? If names and weights were both changed, give a mapping table: --map FILE.toml",
+    "compared": "are the weights the same ('probe diff REF CAND --weights')? Or give a mapping table: --map FILE",
     "finite": "feed the model finite numbers, and record both again; or compare all the same: --trust-anyway",
     "mode": "call .eval() on the model and record it again; or compare all the same: --trust-anyway",
     "filled": "record tensors when the run has filled them; or compare all the same: --trust-anyway",

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tests.bench.comparing import metrics, replay
 from tests.bench.llama import llama, scaled, tokens
+from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
 from tests.bench.processes import memory, start_up
 from tests.bench.recording import record, recording
@@ -40,6 +41,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         with scaled([sdpa.get_parameter("model.layers.5.mlp.up_proj.weight")], 1.01):
             record(sdpa, ids, planted)
         lines.append(replay("one bug", model, ids, reference, planted, "diverged"))
+    with console.status("mapping"):
+        lines.append(mapping(folder))
     with console.status("start-up"):
         lines.append(start_up())
     with console.status("memory"):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from probe.align.match import SURE, Match
+from probe.align.match import Match
 from probe.align.model import ModuleTable
 from probe.align.part import Part
 
@@ -12,7 +12,7 @@ def containers(
     ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match], held: dict[str, set[str]]
 ) -> dict[str, Match]:
     """A module that holds exactly the weights of a candidate module; it may be tapped at another point, so not firm."""
-    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
+    sure = {module: match for module, match in matches.items() if match.is_sure}
     images = {module: {part.module for part in sure[module].parts} for module in ours.weights if module in sure}
     images = {module: homes for module, homes in held.items() if module in ours.weights} | images
     homes: dict[str, set[str]] = defaultdict(set)

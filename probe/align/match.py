@@ -17,3 +17,7 @@ class Match:
     firm: bool = True
     confidence: float = 1.0
     """How sure this is, from 0 to 1; below SURE it is asked about and not used."""
+
+    @property
+    def is_sure(self) -> bool:
+        return self.confidence >= SURE

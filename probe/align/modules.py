@@ -3,8 +3,7 @@
 from probe.align.containers import containers
 from probe.align.evidence import Options, WeightEvidence
 from probe.align.inputs import told_by_inputs
-from probe.align.match import SURE as SURE
-from probe.align.match import Match as Match
+from probe.align.match import Match
 from probe.align.model import ModuleTable
 from probe.align.order import by_order
 from probe.align.part import Part

@@ -7,10 +7,9 @@ from types import MappingProxyType
 
 from probe.align.fit import Fit
 from probe.align.mapping import Layout, Mapping, Pair
-from probe.align.match import SURE, Match
+from probe.align.match import Match
 from probe.align.modules import match_modules
 from probe.align.same_tensor import equal_numbers, with_same_tensors
-from probe.align.tokens import kept_tokens as kept_tokens
 from probe.align.values import by_values
 from probe.dump import Dump
 from probe.tap import Tap, tap_name
@@ -18,14 +17,19 @@ from probe.tap import Tap, tap_name
 
 def align(reference: Dump, candidate: Dump) -> Mapping:
     """Pair the taps of two dumps: equal names first, then equal weight rows, then order between known neighbours."""
+    return align_modules(reference, candidate)[1]
+
+
+def align_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], Mapping]:
+    """`align`, with the matches of modules that its pairs come from; those that are not sure are asked about."""
     matches, remarks = match_modules(reference, candidate)
-    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
+    sure = {module: match for module, match in matches.items() if match.is_sure}
     asked = tuple(
         f"is {module} the reference's name of {' + '.join(map(str, match.parts))}?"
         for module, match in matches.items()
         if module not in sure
     )
-    return replace(pair_taps(reference, candidate, sure, tuple(remarks)), asked=asked)
+    return matches, replace(pair_taps(reference, candidate, sure, tuple(remarks)), asked=asked)
 
 
 def pair_taps(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from probe.align.layouts import number_kind
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
-from probe.align.pairs import kept_tokens
+from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.dump.dtypes import LARGEST
 from probe.locate import relative

@@ -163,11 +163,12 @@ class DumpWriter:
         self._last_flush = time.monotonic()
 
     def _flush(self) -> None:
-        for tap, stored in self._links:
+        while self._links:
+            tap, stored = self._links[0]
             self._room.take(0, name=tap.name)
             source = self._step(stored.step)
             self._step(tap.step).id.links.create_hard(link_name(tap.name), source.id, link_name(stored.name))
-        self._links.clear()
+            del self._links[0]
         if self._rows:
             self._taps.append(self._rows)
             self._rows.clear()

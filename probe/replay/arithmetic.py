@@ -41,7 +41,7 @@ class InFloat64(TorchFunctionMode):
 
 
 AT_ONCE = 1 << 20
-"""Weights that are widened together: 32 MiB of float64, so that no large matrix is ever there twice."""
+"""Weights that are widened together: 8 MiB of float64, so that no large matrix is ever there twice."""
 
 
 def _linear(x: torch.Tensor, weight_NK: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from probe.align.mapping import Mapping, Pair
-from probe.align.pairs import kept_tokens
+from probe.align.tokens import kept_tokens
 from probe.capture.tensors import from_bits
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF

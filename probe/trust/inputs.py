@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.mapping import Mapping
-from probe.align.pairs import kept_tokens
+from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
 from probe.trust.fed import BothFed, Fed, Numbers, Role, fed, is_float, side_by_side

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.mapping import Mapping, Pair, candidate_values
-from probe.align.pairs import kept_tokens
+from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
 from probe.trust.reading import LARGEST

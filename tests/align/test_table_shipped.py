@@ -8,12 +8,12 @@ import torch
 
 import probe
 from probe.align.mapping import Mapping, candidate_values
-from probe.align.pairs import kept_tokens
 from probe.align.table.apply import pairs_of_table
 from probe.align.table.check import check
 from probe.align.table.merge import merged
 from probe.align.table.read import read_table
 from probe.align.table.shipped import shipped_names
+from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.errors import ProbeError
 from tests.ports.styles import STYLES

@@ -137,3 +137,34 @@ def test_unrelated_models_share_no_module(tmp_path, reference):
         nn.init.normal_(parameter)
     names = paired(mapping(tmp_path, reference, stranger))
     assert not [name for name in names if name.startswith("layers") and name.endswith(":out")]
+
+
+class Core(nn.Module):
+    """Holds the three matrices in one, and returns what comes of them: as wide as any of the three."""
+
+    def __init__(self, matrix: nn.Linear) -> None:
+        super().__init__()
+        self.matrix, self.bias = nn.Parameter(matrix.weight), nn.Parameter(matrix.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = nn.functional.linear(x, self.matrix, self.bias).chunk(3, -1)
+        return q * k + v
+
+
+class Cores(nn.Module):
+    def __init__(self, fused: Fused) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(block.scale for block in fused.blocks)
+        self.cores = nn.ModuleList(Core(block.qkv) for block in fused.blocks)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for scale, core in zip(self.scales, self.cores, strict=True):
+            x = scale(x)
+            x = x + core(x)
+        return x
+
+
+def test_a_module_that_computes_more_than_its_matrix_is_no_projection(tmp_path, reference):
+    names = paired(mapping(tmp_path, reference, Cores(Fused(reference))))
+    assert names["layers.1.norm:out"] == "scales.1:out"
+    assert not [name for name in names if name.endswith((".q:out", ".k:out", ".v:out"))]

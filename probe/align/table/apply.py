@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from probe.align.mapping import Mapping, Pair, Skipped
-from probe.align.modules import Match
+from probe.align.match import Match
 from probe.align.pairs import pair_taps
 from probe.align.part import Part
 from probe.align.table.claims import Claim, Claims

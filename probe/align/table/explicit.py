@@ -4,11 +4,11 @@ from math import prod
 
 from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Pair, Source
-from probe.align.pairs import kept_tokens
 from probe.align.table.pattern import Shape, result_shape
 from probe.align.table.rows import Row
 from probe.align.table.sides import Place, Side, block, columns
 from probe.align.table.sizes import Sizes
+from probe.align.tokens import kept_tokens
 from probe.tap import Tap
 
 UNPADDED = "unpadded"

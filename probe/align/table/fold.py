@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from probe.align.modules import SURE
+from probe.align.match import SURE
 from probe.align.table.proposal import Proposal
 
 _COUNTED = re.compile(r"(?:^|(?<=[._]))[0-9]+(?=[._:]|$)")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from probe.align.mapping import Layout, Mapping, Pair, Source
-from probe.align.modules import SURE, Match
+from probe.align.match import SURE, Match
 from probe.align.table.apply import pairs_of_table
 from probe.align.table.explicit import UNPADDED
 from probe.align.table.merge import cut, same_pair

@@ -4,8 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from probe.align.mapping import Mapping
-from probe.align.modules import SURE, Match, match_modules
-from probe.align.pairs import pair_taps
+from probe.align.pairs import align_modules
 from probe.align.table.agreement import Agreement, Ranges
 from probe.align.table.apply import Applied
 from probe.align.table.merge import merged
@@ -30,18 +29,11 @@ class Inference:
 
 def infer(reference: Dump, candidate: Dump) -> Inference:
     """All rows, folded."""
-    matches, mapping = _inferred(reference, candidate)
+    matches, mapping = align_modules(reference, candidate)
     found = proposals(matches, mapping, reference, candidate)
     return Inference(
         mapping, proposed(with_agreement([*found, *questions(matches)], reference, candidate), reference.taps)
     )
-
-
-def _inferred(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], Mapping]:
-    """As probe.align.pairs.align does it, with the matches beside the pairs that they give."""
-    matches, remarks = match_modules(reference, candidate)
-    sure = {module: match for module, match in matches.items() if match.confidence >= SURE}
-    return matches, pair_taps(reference, candidate, sure, tuple(remarks))
 
 
 def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
@@ -53,7 +45,7 @@ def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
 
 def lacking_rows(applied: Applied, reference: Dump, candidate: Dump) -> list[Proposal]:
     """Rows for what a table does not speak of, one a module: not folded, and without what its rows speak against."""
-    matches, inferred = _inferred(reference, candidate)
+    matches, inferred = align_modules(reference, candidate)
     lacking = [tap for tap in reference.taps if (tap.step, tap.name) not in applied.governed]
     found = proposals(matches, merged(applied, inferred, reference, candidate), reference, candidate, lacking)
     modules = {tap.module for tap in lacking}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from probe.align.modules import SURE
+from probe.align.match import SURE
 from probe.align.table.fold import folded
 from probe.align.table.proposal import Proposal
 from probe.align.table.siblings import joined

@@ -74,12 +74,16 @@ def _finding(places: list[LocalError]) -> Finding:
     start, end = first.span_start or "the inputs", first.pair.reference.name
     size = relative(first.error, first)
     if math.isfinite(size):
-        what = f"an error of its own, {size:.1e} of the tap and {_times(first.ratio)} times what rounding causes"
+        what = f"an error of its own, {size:.1e} of the tap and {_times(first.ratio)} times what {_floor(first)}"
     else:
         what = "a NaN or an infinity that the other side has not"
     many = f"; {len(modules) - 1} more modules like it do the same" if len(modules) > 1 else ""
     message = f"{what}, arises between {start} and {end}{many}"
     return Finding("unknown", first.module, modules, (start, end), message, error_before=size)
+
+
+def _floor(error: LocalError) -> str:
+    return "its own repetition shows" if error.repetition >= error.floor else "rounding causes"
 
 
 def _times(ratio: float) -> str:

@@ -56,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--attn", metavar="NAME", help="eager, sdpa ...; hf: targets")
     how.add_argument("--trust-remote-code", action="store_true", help="let an hf: target run code from its folder")
     how.add_argument(
-        "--repeat", type=int, metavar="N", help="run it N times in all, and keep in the dump which taps then differ"
+        "--repeat",
+        type=int,
+        metavar="N",
+        help="run it N times in all, and keep how far taps then differ: no difference below that is blamed",
     )
     what = parser.add_argument_group("what is recorded")
     what.add_argument(

@@ -1,15 +1,23 @@
 """Where nothing can be replayed: a place by the size of errors alone, and said to be approximate."""
 
+from collections.abc import Sequence
+
+from probe.locate import ABOVE_FLOOR
 from probe.report import Finding, Place, TapComparison
 
 APPROXIMATE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 """Relative error that a run of this dtype may gather over a whole model: used only where nothing can be replayed."""
 
 
-def approximate_place(rows: tuple[TapComparison, ...]) -> tuple[Place | None, tuple[Finding, ...]]:
-    """The first tap whose error is far above what its dtype gathers; inherited error is not told apart."""
-    for row in rows:
-        limit = APPROXIMATE.get(row.dtype, 0.0)
+def approximate_place(
+    rows: Sequence[TapComparison], noises: Sequence[float]
+) -> tuple[Place | None, tuple[Finding, ...]]:
+    """The first tap whose error is far above what its dtype gathers; inherited error is not told apart.
+
+    `noises` are what either run's own repetition shows there, end to end and relative to the tap.
+    """
+    for row, noise in zip(rows, noises, strict=True):
+        limit = max(APPROXIMATE.get(row.dtype, 0.0), ABOVE_FLOOR * noise)
         if row.rel_l2 > limit:
             module = row.reference.rpartition(":")[0]
             place = Place(module, row.reference, row.step, row.rel_l2, limit or 1e-300, row.rel_l2 / (limit or 1e-300))

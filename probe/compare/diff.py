@@ -13,6 +13,7 @@ from probe.compare.rows import rows_and_output
 from probe.dump import Dump
 from probe.locate import findings, first_place, places_at_fault
 from probe.replay.local_error import LocalError
+from probe.replay.repetition import relative_noise
 from probe.report import Place, Report, TapComparison, Verdict
 from probe.trust import stop_at_failure, trust
 
@@ -60,8 +61,12 @@ def diff(
             checks = (*checks, check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         places = places_at_fault(errors or ())
-        judged = tuple(row for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm)
-        first, found = approximate_place(judged) if errors is None else (first_place(places), findings(places))
+        if errors is None:
+            firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
+            noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
+            first, found = approximate_place([row for row, _ in firm], noises)
+        else:
+            first, found = first_place(places), findings(places)
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),

@@ -8,6 +8,8 @@
                            (an input that is another module's output) is a second hard link to the same dataset.
                            "/" and "%" in a name are written %2F and %25
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
+    /repetition            one row for each of /taps, where `probe dump --repeat` saw a difference: how far the run was
+                           from its own repetition, and from one that was given the recorded tensors
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
     /weight_sketches       a norm and eight projections of every row and every column of every weight, and of those of
                            three and four axes also along their inner ones (Weight.views)

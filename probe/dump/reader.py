@@ -17,7 +17,7 @@ import numpy as np
 from probe.dump import plain
 from probe.dump.dtypes import Bits, decode, dtype_of, storage
 from probe.dump.names import clean, link_name, linked_name
-from probe.dump.table import TAPS, WEIGHTS, tap_of, weight_of
+from probe.dump.table import REPETITION, TAPS, WEIGHTS, tap_of, weight_of
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
 from probe.dump.writer import FORMAT, VERSION
 from probe.errors import ProbeError
@@ -81,6 +81,18 @@ class Dump:
         """In order of execution."""
         with self._reading("its table /taps"):
             return [tap_of(row) for row in plain.rows(_found(self._file, b"taps"), TAPS)]
+
+    @cached_property
+    def repetition(self) -> dict[tuple[int, str], tuple[float, float]]:
+        """By step and tap: how far the run was from its own repetition, and from one that was given the recorded
+        tensors (probe.capture.repeat); empty where it was not run again, or did not differ."""
+        taps = self.taps
+        with self._reading("its table /repetition"):
+            table = plain.dataset(self._file, b"repetition")
+            rows = [] if table is None else plain.rows(table, REPETITION).tolist()
+            if rows and len(rows) != len(taps):
+                raise ValueError("it has not as many rows as /taps")
+        return {(tap.step, tap.name): (float(row[0]), float(row[1])) for tap, row in zip(taps, rows, strict=False)}
 
     @cached_property
     def weights(self) -> list[Weight]:

@@ -1,4 +1,4 @@
-"""The rows of `/taps` and `/weights`: how a Tap and a Weight lie in an HDF5 table.
+"""The rows of `/taps`, `/weights` and `/repetition`: how a Tap and a Weight lie in an HDF5 table.
 
 Text is of fixed length, the longest of its column: HDF5's variable-length text lies in a heap of its own, where one
 wrong byte sends the library into an endless loop.
@@ -55,6 +55,9 @@ WEIGHTS: Columns = {
     "first_column": "i8",
     "columns": "i8",
 }
+
+REPETITION: Columns = {"distance": "f8", "own": "f8"}
+"""Of each row of `/taps`: see probe.capture.repeat."""
 
 
 def row_type(columns: Columns, rows: Sequence[Row], narrower: np.dtype[np.void] | None = None) -> np.dtype[np.void]:

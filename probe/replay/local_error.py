@@ -18,7 +18,7 @@ class LocalError:
     """||exact||."""
     floor: float
     """The rounding to be expected: `rounding`, but never less than one rounding of the result, nor than what the
-    span's sums leave when they are added up one by one."""
+    span's sums leave when they are added up one by one; nor than `repetition`."""
     span_start: str
     """The last tap before, of those that it was computed from."""
     module: str
@@ -29,6 +29,9 @@ class LocalError:
     """The modules whose own code computed it, since those taps."""
     elsewhere: bool = False
     """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
+
+    repetition: float = 0.0
+    """What the candidate's own repetition shows there, as a norm: see probe.replay.repetition."""
 
     @property
     def ratio(self) -> float:

@@ -19,6 +19,7 @@ from probe.replay.arithmetic import InDtype, InFloat64
 from probe.replay.force import Meeting, Replay
 from probe.replay.local_error import LocalError
 from probe.replay.measure import measure
+from probe.replay.repetition import own_noise, with_repetition
 from probe.replay.scratch import Scratch
 
 Suspicious = Callable[[LocalError], bool]
@@ -80,6 +81,7 @@ class Passes:
         rounded = candidate.environment.get("buffer_dtype") == low
         buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()] if rounded else []
         self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low), buffers)
+        self._noise = own_noise(candidate, pairs)
         self._kept = kept_tokens(reference, step)
         self._inputs = _inputs(reference, step, model)
 
@@ -98,7 +100,7 @@ class Passes:
             self._progress("replaying in float64")
             with InFloat64():
                 self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
-        return found
+        return with_repetition(found, self._noise)
 
     def without_effect(
         self, found: list[LocalError], suspects: frozenset[str], free: frozenset[str], suspicious: Suspicious

@@ -9,23 +9,26 @@ from torch import nn
 
 from probe.capture.repeat import repetition
 from probe.dump import Dump
-from probe.dump.amend import add_attributes
+from probe.dump.amend import add_attributes, add_repetition
 from probe.errors import ProbeError
 from probe.targets.foreign import message, raised_at
 from probe.targets.target import Target
 
 
 def run_again(model: nn.Module, inputs: dict[str, Any], path: Path, num_runs: int) -> list[str]:
-    """Run the model until it ran `num_runs` times in all; the dump's attribute `repetition`, and a note on it."""
+    """Run the model until it ran `num_runs` times in all; the dump's attribute and table `repetition`, and a note."""
     try:
         with Dump(path) as dump, torch.no_grad():
-            seen = repetition(model, lambda: model(**inputs), dump, num_runs)
+            found = repetition(model, lambda: model(**inputs), dump, num_runs)
     except ProbeError:
         raise
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__} when it was run again: {message(error)}{raised_at(error)}"
         raise ProbeError(f"the model raised {what}", hint=f"its first run is in {path}") from error
+    seen = found.attribute
     add_attributes(path, repetition=seen)
+    if found.rows:
+        add_repetition(path, found.rows)
     if seen["taps"]:
         _, tap, size = seen["taps"][0]
         return [f"run again on the same inputs, {seen['num_differing']} taps differ, first {tap} by {size:.1e} of it"]

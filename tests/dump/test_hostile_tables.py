@@ -4,9 +4,12 @@ import h5py
 import numpy as np
 import pytest
 
+from probe.align.mapping import Layout, Pair, Source
 from probe.dump import Dump
+from probe.dump.amend import add_repetition
 from probe.dump.table import TAPS, WEIGHTS, row_type
 from probe.errors import ProbeError
+from probe.replay.repetition import noise
 from tests.dump.small import everything, small_dump
 
 
@@ -136,3 +139,25 @@ def test_a_run_without_weights_or_inputs_is_a_dump_all_the_same(tmp_path):
     with Dump(tmp_path / "x.h5") as dump:
         assert (dump.weights, dump.inputs(), dump.weight_value("0.bias", "float32")) == ([], {}, None)
         assert dump.sketches.directions.shape == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [(3, [("distance", "f8"), ("own", "f8")]), (4, [("distance", "f8")]), (4, [("distance", "f8"), ("own", "S8")])],
+)
+def test_a_repetition_that_is_not_of_these_taps_is_refused(tmp_path, rows, kind):
+    path = small_dump(tmp_path / "x.h5")
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("repetition", data=np.zeros(rows, kind), chunks=(8,), maxshape=(None,))
+    with Dump(path) as dump, pytest.raises(ProbeError, match="is damaged: its table /repetition"):
+        _ = dump.repetition
+
+
+def test_distances_that_make_no_sense_are_no_floor(tmp_path):
+    path = small_dump(tmp_path / "x.h5")
+    add_repetition(path, [(float("nan"), 1.0), (float("inf"), -1.0), (0.5, float("nan")), (0.25, 0.125)])
+    with Dump(path) as dump:
+        pairs = [Pair(tap, (Source(tap),), Layout(), "name") for tap in dump.taps]
+        found = [noise(pair, dump, own=own) for own in (False, True) for pair in pairs]
+        sizes = [tap.statistics.l2 for tap in dump.taps]
+    assert found == [0, 0, 0.5 * sizes[2], 0.25 * sizes[3], sizes[0], 0, 0, 0.125 * sizes[3]]

@@ -5,30 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.align.audit.likeness import Likeness, module_of
 from probe.align.audit.verdict import Kind, Verdict, template
-from probe.dump import Dump
 
 ROTARY = (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED)
 THERE = (
     *(Kind.EQUAL, Kind.ROUNDED, Kind.OFFSET, Kind.TRANSPOSED, Kind.PERMUTED),
     *(Kind.QUANTIZED, Kind.VECTORS_SCALED, Kind.MOVED),
 )
-
-
-class Likeness:
-    """What makes two weights alike: templates of names, and the classes of the modules that hold them."""
-
-    def __init__(self, reference: Dump, candidate: Dump) -> None:
-        self.ours = {tap.module: tap.module_class for tap in reference.taps}
-        self.theirs = {tap.module: tap.module_class for tap in candidate.taps}
-        self.shapes = {weight.name: weight.shape for weight in reference.weights}
-        self.same_code = self.ours.get("") is not None and self.ours.get("") == self.theirs.get("")
-
-    def classes(self, verdict: Verdict) -> tuple[str, str] | None:
-        """Of both modules; None where they are not known."""
-        ours = self.ours.get(_module(verdict.reference))
-        theirs = self.theirs.get(_module(verdict.home))
-        return (ours, theirs) if ours and theirs else None
 
 
 def inconsistent(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
@@ -67,19 +51,19 @@ def _through_classes(verdicts: list[Verdict], likeness: Likeness) -> list[Verdic
     matrices transposed where the class's oblong ones, whose shape shows what its code wants, are not."""
     vectors = _minority(
         verdicts,
-        lambda verdict: _class_of_vectors(verdict, likeness),
+        lambda verdict: likeness.key(verdict, 1),
         lambda verdict, comparison: comparison.signature[-1],
         "unlike others in modules of the same class",
     )
     oblong: dict[object, set[Layout]] = defaultdict(set)
     for verdict in vectors:
-        if verdict.comparison and _converted(verdict) and not _is_square(verdict, likeness):
-            oblong[_class_of_matrices(verdict, likeness)].add(verdict.comparison.layout)
+        if verdict.comparison and _converted(verdict) and not likeness.is_square(verdict):
+            oblong[likeness.key(verdict, 2)].add(verdict.comparison.layout)
     checked = []
     for verdict in vectors:
-        key = _class_of_matrices(verdict, likeness)
+        key = likeness.key(verdict, 2)
         found = verdict.comparison
-        if key and found and _converted(verdict) and _is_square(verdict, likeness):
+        if key and found and _converted(verdict) and likeness.is_square(verdict):
             others = oblong[key]
             if len(others) == 1 and Layout.TRANSPOSED in others ^ {found.layout} and found.layout not in others:
                 why = "unlike the others in modules of the same class"
@@ -93,10 +77,10 @@ def _rotary_alone(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
     permuted: dict[str, set[str]] = defaultdict(set)
     for verdict in verdicts:
         if verdict.comparison and _converted(verdict) and verdict.comparison.layout in (*ROTARY, Layout.PERMUTED):
-            permuted[_module(_module(verdict.reference))].add(_module(verdict.reference))
+            permuted[module_of(module_of(verdict.reference))].add(module_of(verdict.reference))
     checked = []
     for verdict in verdicts:
-        alone = len(permuted[_module(_module(verdict.reference))]) == 1
+        alone = len(permuted[module_of(module_of(verdict.reference))]) == 1
         if alone and verdict.comparison and _converted(verdict) and verdict.comparison.layout in ROTARY:
             verdict = replace(verdict, kind=Kind.INCONSISTENT, why="and nothing beside it is")
         checked.append(verdict)
@@ -138,24 +122,3 @@ def _converted(verdict: Verdict) -> bool:
 
 def _is_plain(comparison: Comparison) -> bool:
     return comparison.layout is Layout.PLAIN and comparison.value is not Value.OFFSET
-
-
-def _is_square(verdict: Verdict, likeness: Likeness) -> bool:
-    shape = likeness.shapes.get(verdict.reference, ())
-    return len(shape) == 2 and shape[0] == shape[1]
-
-
-def _class_of_vectors(verdict: Verdict, likeness: Likeness) -> object:
-    classes = likeness.classes(verdict)
-    is_vector = len(likeness.shapes.get(verdict.reference, ())) == 1
-    return (*classes, verdict.reference.rpartition(".")[2]) if classes and is_vector else None
-
-
-def _class_of_matrices(verdict: Verdict, likeness: Likeness) -> object:
-    classes = likeness.classes(verdict)
-    is_matrix = len(likeness.shapes.get(verdict.reference, ())) == 2
-    return (*classes, verdict.reference.rpartition(".")[2]) if classes and is_matrix else None
-
-
-def _module(name: str) -> str:
-    return name.rpartition(".")[0]

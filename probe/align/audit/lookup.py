@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest
-from probe.align.audit.matrices import SHORTEST, Vectors, judged, vectors_of, whole
+from probe.align.audit.judged import judged
 from probe.align.audit.nearest import Nearest
 from probe.align.audit.places import Place
+from probe.align.audit.sketched import SHORTEST, Vectors, vectors_of, whole
 from probe.align.audit.vectors import NEAR, Numbers, VectorValues, compare_vectors
 from probe.dump import Dump, Weight
 

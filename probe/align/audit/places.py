@@ -26,6 +26,11 @@ class Place:
         return " + ".join(_part_name(weight, ranges) for weight, ranges in self.parts)
 
     @property
+    def home(self) -> str:
+        """The first candidate weight of them."""
+        return self.parts[0][0].name
+
+    @property
     def order(self) -> NDArray[np.int64] | None:
         """Of one candidate weight's channels that are not in the reference's order: where each one lies, from 0 on."""
         if len(self.parts) != 1 or not self.parts[0][1]:

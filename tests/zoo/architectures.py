@@ -66,6 +66,22 @@ def _gpt2(size: Size) -> dict[str, Any]:
     }
 
 
+def _granite(size: Size) -> dict[str, Any]:
+    scales = {"embedding_multiplier": 6.0, "residual_multiplier": 0.4, "logits_scaling": 4.0}
+    return _grouped(size, attention_multiplier=0.2, **scales)
+
+
+def _qwen2_moe(size: Size) -> dict[str, Any]:
+    sizes = {"moe_intermediate_size": 48, "shared_expert_intermediate_size": 64}
+    return _grouped(size, num_experts=4, num_experts_per_tok=2, **sizes)
+
+
+def _gpt_oss(size: Size) -> dict[str, Any]:
+    kinds = ["full_attention" if index % 2 else "sliding_attention" for index in range(size.layers)]
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    return _grouped(size, head_dim=16, sliding_window=8, layer_types=kinds, **experts)
+
+
 def _vision(size: Size) -> dict[str, Any]:
     return {**_decoder(size), "image_size": 32, "patch_size": 8}
 
@@ -106,16 +122,19 @@ ARCHITECTURES: dict[str, tuple[str, str, Settings]] = {
     "gpt-bigcode": ("GPTBigCodeForCausalLM", "GPTBigCodeConfig", _gpt2),
     "mixtral": ("MixtralForCausalLM", "MixtralConfig", lambda size: _grouped(size, num_local_experts=4)),
     "qwen3-moe": ("Qwen3MoeForCausalLM", "Qwen3MoeConfig", _moe),
+    "granite": ("GraniteForCausalLM", "GraniteConfig", _granite),
+    "qwen2-moe": ("Qwen2MoeForCausalLM", "Qwen2MoeConfig", _qwen2_moe),
+    "gpt-oss": ("GptOssForCausalLM", "GptOssConfig", _gpt_oss),
     "bert": ("BertModel", "BertConfig", _decoder),
     "vit": ("ViTModel", "ViTConfig", _vision),
     "whisper": ("WhisperForConditionalGeneration", "WhisperConfig", _whisper),
 }
 
 
-def build(name: str, size: Size = Size(), seed: int = 0, attention: str = "eager") -> nn.Module:
-    """One architecture in fp32 and eval mode; the same weights for the same seed."""
+def build(name: str, size: Size = Size(), seed: int = 0, attention: str = "eager", **changed: Any) -> nn.Module:
+    """One architecture in fp32 and eval mode; the same weights for the same seed. `changed` is of its configuration."""
     model_class, config_class, settings = ARCHITECTURES[name]
-    config = getattr(T, config_class)(**settings(size))
+    config = getattr(T, config_class)(**{**settings(size), **changed})
     config._attn_implementation = attention
     torch.manual_seed(seed)
     model = getattr(T, model_class)(config).eval()

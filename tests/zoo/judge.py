@@ -1,0 +1,122 @@
+"""One pair, diffed as a user would, and what the report got right."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+import probe
+from probe.errors import ProbeError
+from probe.report import Finding, Report, Verdict
+from tests.zoo import peers
+from tests.zoo.pairs import Pair
+
+UNNAMED = "unknown"
+HONEST = 2e-5
+"""Relative, in fp32: largest difference of a port without a bug from the reference; measured, 3e-6."""
+VISIBLE = 1e-7
+"""A bug that changes the output by less is none on this input."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of one pair."""
+
+    name: str
+    causes: tuple[str, ...]
+    """The planted ones; none for a benign pair."""
+    part: str
+    dtype: str
+    verdict: str = ""
+    place: bool = False
+    """The first thing blamed is where a bug is."""
+    named: tuple[bool, ...] = ()
+    """Of each bug: whether a finding at its place has its cause."""
+    located: tuple[bool, ...] = ()
+    """Of each bug: whether a finding, of whatever cause, is at its place."""
+    wrong: tuple[str, ...] = ()
+    """Findings with a cause that is not that of a bug at that place; unknown and precision.* aside."""
+    stray: tuple[str, ...] = ()
+    """Findings of unknown cause where no bug is."""
+    blamed: bool = False
+    """Of a benign pair: diverged, or a finding other than precision.*."""
+    first: str = ""
+    findings: tuple[str, ...] = ()
+    trouble: str = ""
+    seconds: float = 0.0
+    effect: float = 0.0
+    """How much the bugs change the output, in fp32: ||planted - clean|| / ||clean||."""
+    significance: float | None = None
+    """In standard deviations, what the bug's own effect is against rounding: see tests/zoo/significance.py."""
+    peers: dict[str, bool] = field(default_factory=dict)
+    """Of each peer's rule: whether the first module it blames is right; of a benign pair, whether it blames any."""
+
+
+def record_both(pair: Pair, folder: Path) -> tuple[Path, Path]:
+    paths = folder / "reference.h5", folder / "candidate.h5"
+    sides = (pair.reference, pair.inputs), (pair.candidate, pair.candidate_inputs)
+    for (model, fed), path in zip(sides, paths, strict=True):
+        with torch.no_grad(), probe.record(model, path, force=True):
+            model(**fed)
+    return paths
+
+
+def judge(pair: Pair, name: str, part: str, folder: Path) -> Outcome:
+    """Also for a benign pair, which has no bugs."""
+    causes = tuple(bug.cause for bug in pair.bugs)
+    known = {"name": name, "causes": causes, "part": part, "dtype": pair.dtype}
+    unlike, effect = pair.unlike, pair.effect
+    if unlike > HONEST:
+        return Outcome(**known, trouble=f"the candidate without a bug is not the reference: {unlike:.1e}")
+    if pair.bugs and effect < VISIBLE:
+        return Outcome(**known, trouble=f"the bug changes nothing: {effect:.1e}")
+    paths = record_both(pair, folder)
+    begun = time.perf_counter()
+    try:
+        report = probe.diff(*paths, reference=pair.reference)
+    except ProbeError as error:
+        return Outcome(**known, trouble=str(error), effect=effect)
+    seconds = time.perf_counter() - begun
+    findings = [one for one in report.findings if not one.cause.startswith("precision.")]
+    return Outcome(
+        **known,
+        verdict=str(report.verdict),
+        place=_first_place(report, findings) in {place for places in pair.places for place in places},
+        named=tuple(
+            any(one.cause in bug.causes and _at(one, places) for one in findings)
+            for bug, places in zip(pair.bugs, pair.places, strict=True)
+        ),
+        located=tuple(any(_at(one, places) for one in findings) for places in pair.places),
+        wrong=tuple(_line(one) for one in findings if one.cause != UNNAMED and not _right(one, pair)),
+        stray=tuple(
+            _line(one) for one in findings if one.cause == UNNAMED and not any(_at(one, p) for p in pair.places)
+        ),
+        blamed=not pair.bugs and (report.verdict is Verdict.DIVERGED or bool(findings)),
+        first=_first_place(report, findings) or "nowhere",
+        findings=tuple(_line(one) for one in report.findings),
+        seconds=seconds,
+        effect=effect,
+        peers=peers.judge(report, paths, {place for places in pair.places for place in places}),
+    )
+
+
+def _first_place(report: Report, findings: Sequence[Finding]) -> str | None:
+    if findings:
+        return findings[0].module
+    return report.first.module if report.first else None
+
+
+def _at(finding: Finding, places: Sequence[str]) -> bool:
+    return bool({finding.module, *finding.modules} & set(places))
+
+
+def _right(finding: Finding, pair: Pair) -> bool:
+    return any(
+        finding.cause in bug.causes and _at(finding, places) for bug, places in zip(pair.bugs, pair.places, strict=True)
+    )
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.cause} at {finding.module}"

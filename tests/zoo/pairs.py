@@ -1,0 +1,113 @@
+"""A reference, a candidate with bugs in it, and what both are fed."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from tests.ports.styles import STYLES
+from tests.zoo.bug import Bug, Site
+from tests.zoo.draw import Drawn, Inputs, choose, draw
+from tests.zoo.outputs import final, of_tokens, relative
+from tests.zoo.plants import num_layers
+from tests.zoo.roles import VIEWS
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SAME_CODE = "transformers"
+PORTS = {style.name: style for style in STYLES}
+FIXED = {name: {"rms_norm_eps": 1e-6} for name in PORTS if name.startswith("gemma3")}
+"""What a port takes for granted."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a user brings, and what is wrong with it."""
+
+    bugs: tuple[Bug, ...]
+    view: str
+    style: str
+    """Whose code the candidate is."""
+    dtype: str
+    """The candidate's."""
+    reference: nn.Module
+    candidate: nn.Module
+    inputs: Inputs
+    candidate_inputs: Inputs
+    places: tuple[tuple[str, ...], ...]
+    """Of each bug, the reference's modules where it may be found."""
+    unlike: float
+    """How far the clean candidate's output is from the reference's, in fp32 and relative: a port's own rounding."""
+    effect: float
+    """How far the candidate's output is from the clean one's: what the bugs do."""
+
+
+def styles_of(bug: Bug, view: str) -> list[str]:
+    """Whose code the bug can be planted in."""
+    fitting = [name for name, style in PORTS.items() if style.architecture == VIEWS[view][0]]
+    ported = fitting if bug.weights else []
+    return [SAME_CODE, *ported] if bug.code or bug.weights else ported
+
+
+def pair(
+    bug: Bug | Sequence[Bug],
+    view: str,
+    part: str = "seen",
+    seed: int = 0,
+    *,
+    style: str = SAME_CODE,
+    dtype: str = "fp32",
+    reference_dtype: str = "fp32",
+    scope: str = "",
+) -> Pair:
+    """`scope` is "layer" or "all"; by default it is drawn where the bug leaves it open."""
+    bugs = (bug,) if isinstance(bug, Bug) else tuple(bug)
+    config = {key: value for one in bugs for key, value in one.config.items()} | FIXED.get(style, {})
+    drawn = draw(VIEWS[view][0], part, seed, **config)
+    for one in bugs:
+        if one.fed:
+            drawn = replace(drawn, inputs=one.fed(drawn.inputs, drawn.generator))
+    source, changed = copy.deepcopy(drawn.reference), copy.deepcopy(drawn.reference)
+    sites = [_site(one, changed, view, scope, drawn) for one in bugs]
+    if style == SAME_CODE:
+        clean, candidate = source, changed
+        for one, site in zip(bugs, sites, strict=True):
+            plant = one.code or one.weights
+            assert plant is not None, one.name
+            plant(site)
+    else:
+        for one, site in zip(bugs, sites, strict=True):
+            assert one.weights is not None, one.name
+            one.weights(site)
+        clean, candidate = (PORTS[style].convert(model.state_dict(), model.config) for model in (source, changed))
+    renamed = dict(PORTS[style].renamed) if style in PORTS else {}
+    fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
+    theirs, ours = final(clean, fed), final(drawn.reference, drawn.inputs)
+    unlike = relative(of_tokens(ours, theirs, drawn.inputs), theirs)
+    effect = relative(theirs, final(candidate, fed))
+    return Pair(
+        bugs,
+        view,
+        style,
+        dtype,
+        drawn.reference.to(DTYPES[reference_dtype]),
+        candidate.to(DTYPES[dtype]),
+        cast(drawn.inputs, reference_dtype),
+        cast(fed, dtype),
+        tuple(one.where(site) for one, site in zip(bugs, sites, strict=True)),
+        unlike,
+        effect,
+    )
+
+
+def cast(inputs: Inputs, dtype: str) -> Inputs:
+    return {name: value.to(DTYPES[dtype]) if value.is_floating_point() else value for name, value in inputs.items()}
+
+
+def _site(bug: Bug, model: nn.Module, view: str, scope: str, drawn: Drawn) -> Site:
+    everywhere = tuple(range(num_layers(Site(model, view, (), drawn.generator))))
+    open_scope = scope or choose(drawn.generator, ("layer", "all"))
+    wanted = open_scope if bug.scope == "layers" else bug.scope
+    layers = everywhere if wanted in ("all", "model") else (choose(drawn.generator, everywhere),)
+    return Site(model, view, layers, drawn.generator)

@@ -1,0 +1,1 @@
+"""The planted bugs, a file a family."""

@@ -1,0 +1,141 @@
+"""Outcomes as tables: of each part and dtype, of each cause, of the peers' rules, and the misses in one line each."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.zoo.judge import Outcome
+
+ENOUGH = 5.0
+"""Standard deviations from which a bug below the noise must be found."""
+
+
+def counts(outcome: Outcome) -> bool:
+    """Whether the input can tell at all."""
+    return outcome.significance is None or outcome.significance >= ENOUGH
+
+
+def print_tables(outcomes: list[Outcome], console: Console) -> None:
+    console.print(_parts(outcomes))
+    console.print(_causes([one for one in outcomes if len(one.causes) == 1]))
+    console.print(_peers(outcomes))
+    for line in misses(outcomes):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _parts(outcomes: list[Outcome]) -> Table:
+    columns = (
+        "part",
+        "dtype",
+        "kind",
+        "pairs",
+        "weak",
+        "place",
+        "cause",
+        "all bugs",
+        "wrong names",
+        "stray",
+        "blamed",
+        "s median",
+        "s max",
+    )
+    table = Table(*columns, box=None, title="the zoo")
+    for (part, dtype, kind), group in _grouped(outcomes, lambda one: (one.part, one.dtype, kind_of(one))):
+        strong = [one for one in group if counts(one)]
+        bugs = [bug for one in strong for bug in one.named]
+        seconds = [one.seconds for one in group]
+        planted = kind != "benign"
+        table.add_row(
+            part,
+            dtype,
+            kind,
+            str(len(group)),
+            str(len(group) - len(strong)),
+            share(one.place for one in strong) if planted else "",
+            share(bugs) if planted else "",
+            share(bool(one.named) and all(one.named) for one in strong) if planted else "",
+            str(sum(len(one.wrong) for one in group)),
+            str(sum(len(one.stray) for one in group)),
+            str(sum(one.blamed for one in group)) if not planted else "",
+            f"{statistics.median(seconds):.2f}",
+            f"{max(seconds):.2f}",
+        )
+    return table
+
+
+def _causes(outcomes: list[Outcome]) -> Table:
+    table = Table("cause", "pairs", "weak", "place", "cause named", "wrong names", box=None, title="by cause")
+    for cause, group in _grouped(outcomes, lambda one: one.causes[0]):
+        strong = [one for one in group if counts(one)]
+        wrong = str(sum(len(one.wrong) for one in group))
+        weak = str(len(group) - len(strong))
+        table.add_row(
+            cause,
+            str(len(group)),
+            weak,
+            share(o.place for o in strong),
+            share(bool(o.named) and all(o.named) for o in strong),
+            wrong,
+        )
+    return table
+
+
+def _peers(outcomes: list[Outcome]) -> Table:
+    rules = next((list(one.peers) for one in outcomes if one.peers), [])
+    dtypes = sorted({one.dtype for one in outcomes})
+    columns = [f"{dtype}: {what}" for dtype in dtypes for what in ("place", "benign blamed")]
+    table = Table("rule", *columns, box=None, title="peers: first module blamed")
+    for rule in ("probe", *rules):
+        cells = []
+        for dtype in dtypes:
+            group = [one for one in outcomes if one.dtype == dtype and (one.peers or rule == "probe")]
+            planted, benign = [o for o in group if len(o.causes) == 1], [o for o in group if not o.causes]
+            cells.append(share(o.place if rule == "probe" else o.peers[rule] for o in planted))
+            cells.append(share(o.blamed if rule == "probe" else o.peers[rule] for o in benign))
+        table.add_row(rule, *cells)
+    return table
+
+
+def misses(outcomes: list[Outcome]) -> list[str]:
+    return [line(one) for one in outcomes if missed(one)]
+
+
+def missed(one: Outcome) -> bool:
+    if one.trouble or one.wrong or one.stray or one.blamed:
+        return True
+    return bool(one.causes) and counts(one) and not (one.place and all(one.named))
+
+
+def line(one: Outcome) -> str:
+    """What was planted and what was said, in one line."""
+    if not one.causes:
+        mark = "BLAMED" if one.blamed else "ok"
+    elif not one.place:
+        mark = "place"
+    else:
+        mark = "ok" if all(one.named) else "cause"
+    mark = "wrong" if one.wrong else mark
+    weak = "" if counts(one) else f" (weak: {one.significance:.1f} sd)"
+    said = one.trouble or "; ".join(one.findings) or f"{one.verdict}, first {one.first}"
+    effect = f" effect {one.effect:.1e}" if one.causes else ""
+    planted = "+".join(one.causes) or "benign"
+    return f"{mark:6} {one.part} {planted}: {one.name}{effect}{weak} -> {said} ({one.seconds:.2f} s)"
+
+
+def kind_of(one: Outcome) -> str:
+    return ("benign", "planted")[bool(one.causes)] if len(one.causes) < 2 else "several"
+
+
+def share(flags: Iterable[bool]) -> str:
+    flags = list(flags)
+    return f"{sum(flags)}/{len(flags)}" if flags else "-"
+
+
+def _grouped(outcomes, key):
+    groups = defaultdict(list)
+    for one in outcomes:
+        groups[key(one)].append(one)
+    return groups.items()

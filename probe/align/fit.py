@@ -49,6 +49,8 @@ class Fit:
         return Source(other, part.columns, num_merged), (*other.shape[:-num_merged], width)
 
     def pair(self, tap: Tap, sources: list[tuple[Source, tuple[int, ...]]], match: Match) -> Pair | None:
+        if len({shape[:-1] for _, shape in sources}) > 1:
+            return None  # of another number of tokens, they cannot stand side by side
         shape = (*sources[0][1][:-1], sum(shape[-1] for _, shape in sources)) if sources[0][1] else ()
         given = None if tap.is_input else self._layouts.get(tap.module)
         layout = given or layout_for(tap.shape, shape, self._batch_and_tokens, self._num_kept)

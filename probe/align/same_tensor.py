@@ -29,6 +29,7 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
     """
     if not any(pair.firm and pair.reference.module for pair in pairs):
         return list(pairs)  # two unrelated models: that both return something tells nothing of what is inside
+    pairs = _doubted(pairs)
     known = {_place(pair.reference): pair for pair in pairs}
     groups: dict[Key, list[Pair]] = {}
     loose: dict[Key, list[Pair]] = {}
@@ -37,8 +38,6 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
             (groups if pair.firm else loose).setdefault(key, []).append(pair)
     for key, group in groups.items():
         at_the_point = [pair for pair in group if _distance(pair) < 1]
-        elsewhere = [pair for pair in group if _distance(pair) > FAR] if at_the_point else []
-        known |= {_place(pair.reference): replace(pair, firm=False, elsewhere=True) for pair in elsewhere}
         one_tensor = len({_key(pair.sources[0].tap) for pair in group}) == 1
         groups[key] = at_the_point or (group if one_tensor else [])
     found = []
@@ -49,6 +48,31 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
         if own:
             found.append(own)
     return found
+
+
+def _doubted(pairs: Sequence[Pair]) -> list[Pair]:
+    """`pairs`; those that say of one tensor that it is two are no longer firm where another one says it better."""
+    of_reference: dict[Key, list[Pair]] = {}
+    of_candidate: dict[Key, list[Pair]] = {}
+    for pair in pairs:
+        if pair.firm and (key := _key(pair.reference)):
+            of_reference.setdefault(key, []).append(pair)
+        if pair.firm and _is_measured(pair) and (key := _key(pair.sources[0].tap)):
+            of_candidate.setdefault(key, []).append(pair)
+    far = {pair for group in of_reference.values() for pair in _far(group)}
+    for (
+        group
+    ) in of_candidate.values():  # what the candidate lacks is no doubt: its numbers must be found later, not before
+        far |= {pair for i, pair in enumerate(group) if pair in _far(group[i:])}
+    return [replace(pair, firm=False, elsewhere=True) if pair in far else pair for pair in pairs]
+
+
+def _far(group: Sequence[Pair]) -> list[Pair]:
+    """Those with other numbers than the group's nearest, which has the same; by order alone, of which it is nearer."""
+    nearest = min(_distance(pair) for pair in group)
+    return [
+        pair for pair in group if (nearest < 1 or pair.reason == "order") and _distance(pair) > FAR * max(nearest, 1)
+    ]
 
 
 def _derived(tap: Tap, own: Pair | None, other: Pair) -> Pair | None:
@@ -82,17 +106,22 @@ def _place(tap: Tap) -> tuple[int, str]:
 def _key(tap: Tap, kind: str = "float") -> Key | None:
     """None for what may be equal by chance: masks, and tensors of a single value."""
     s = tap.statistics
-    if number_kind(tap.dtype) != kind or not s.minimum < s.maximum or s.num_nan or s.num_inf:
+    tells = s.minimum < s.maximum or (kind == "int" and s.minimum > 1)  # one token's id, but no mask or first position
+    if number_kind(tap.dtype) != kind or not tells or s.num_nan or s.num_inf:
         return None
     return tap.step, s.hash, tap.dtype
 
 
 def _distance(pair: Pair) -> float:
     """`distance` of a pair's taps; for a part of a tensor statistics say nothing."""
-    r, source = pair.reference, pair.sources[0]
-    if source != Source(source.tap) or len(pair.sources) > 1 or r.num_elements != source.tap.num_elements:
-        return 0.0
-    return distance(r, source.tap)
+    return distance(pair.reference, pair.sources[0].tap) if _is_measured(pair) else 0.0
+
+
+def _is_measured(pair: Pair) -> bool:
+    """Whether both taps are meant as a whole."""
+    source = pair.sources[0]
+    is_whole = source == Source(source.tap) and len(pair.sources) == 1
+    return is_whole and pair.reference.num_elements == source.tap.num_elements
 
 
 def distance(reference: Tap, candidate: Tap) -> float:

@@ -18,7 +18,7 @@ from torch import nn
 from probe.capture.tensors import dtype_name, mark, to_bits, why_not_stored
 from probe.dump import Sketches, Weight, projections
 from probe.dump.statistics import statistics
-from probe.dump.weight import has_inner_views
+from probe.dump.weight import inner_blocks, is_kernel
 from probe.errors import ProbeError
 
 Bits = NDArray[Any]
@@ -75,12 +75,14 @@ class WeightTable:
         matrix = real.flatten(1) if tensor.dim() > 1 else real.reshape(1, -1)
         rows = self._sketch(matrix)
         columns = self._sketch(matrix.T) if tensor.dim() > 1 else (rows[0], 0)
-        if has_inner_views(tuple(tensor.shape)):
-            inner = real.flatten(0, -2)
-            self._sketch(inner)
-            self._sketch(inner.T)
-            for matrix in real.flatten(0, -3):
-                self._sketch(matrix.T)
+        blocks = inner_blocks(tuple(tensor.shape))
+        if blocks is not None:
+            inner = real.reshape(*blocks, -1)
+            if not is_kernel(tuple(tensor.shape)):
+                self._sketch(inner.flatten(0, 1))
+                self._sketch(inner.flatten(0, 1).T)
+            for part in torch.split(inner, max(1, ROWS_AT_ONCE // inner.shape[2])):
+                self._sketch(part.transpose(1, 2).flatten(0, 1))
         measured = statistics(bits.reshape(-1), dtype)
         self.weights.append(Weight(name, module, "", tuple(tensor.shape), dtype, measured, *rows, *columns))
 

@@ -12,7 +12,7 @@
                            from its own repetition, and from one that was given the recorded tensors
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
     /weight_sketches       a norm and eight projections of every row and every column of every weight, and of those of
-                           three and four axes also along their inner ones (Weight.views)
+                           three axes and more also along their inner ones (Weight.views)
     /weight_values/<name>  the values of one-dimensional parameters
 
 bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous. Tables are in chunks,

@@ -1,7 +1,7 @@
 """What a dump says of one parameter, and the sketches by which its rows are found again in another model."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -29,7 +29,9 @@ class Axis(StrEnum):
     INNER_COLUMNS = "inner columns"
     """Of three axes [A, B, C]: C vectors of length A B."""
     MIDDLE = "middle"
-    """Of three axes [A, B, C]: A C vectors of length B, as einsum kernels [heads, in, channels] have them."""
+    """Of three axes [A, B, C]: A C vectors of length B, as einsum kernels [heads, in, channels] have them. Where the
+    last axis is short, as a convolution's [out, in, height, width], all but the first two count as C, and this is the
+    only inner view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,18 @@ class Weight:
             return (View(Axis.ROWS, self.first_row, self.num_rows, math.prod(self.shape)),)
         rows = View(Axis.ROWS, self.first_row, self.num_rows, self.num_columns)
         columns = View(Axis.COLUMNS, self.first_column, self.num_columns, self.num_rows)
-        if not has_inner_views(self.shape):
+        blocks = inner_blocks(self.shape)
+        if blocks is None:
             return rows, columns
-        num_blocks = math.prod(self.shape[:-2])
-        first, count = self.first_column + self.num_columns, num_blocks * self.shape[-2]
-        length = self.num_rows * self.num_columns // count
-        inner = View(Axis.INNER_ROWS, first, count, length)
-        inner_columns = View(Axis.INNER_COLUMNS, first + count, length, count)
-        middle = View(Axis.MIDDLE, first + count + length, num_blocks * length, self.shape[-2])
-        return rows, columns, inner, inner_columns, middle
+        num_blocks, length = blocks
+        first, count = self.first_column + self.num_columns, num_blocks * length
+        inner_length = self.num_rows * self.num_columns // count
+        middle = View(Axis.MIDDLE, first, num_blocks * inner_length, length)
+        if is_kernel(self.shape):
+            return rows, columns, middle
+        inner = View(Axis.INNER_ROWS, first, count, inner_length)
+        inner_columns = View(Axis.INNER_COLUMNS, first + count, inner_length, count)
+        return rows, columns, inner, inner_columns, replace(middle, first=first + count + inner_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,19 @@ class Sketches:
     """(num_rows, 8): the row, divided by its norm, projected on eight fixed pseudo-random vectors: `projections`."""
 
 
-def has_inner_views(shape: tuple[int, ...]) -> bool:
-    return len(shape) in (3, 4) and math.prod(shape[:-2]) > 1 and shape[-2] > 0 and shape[-1] >= SHORTEST_INNER
+def inner_blocks(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Of the axes [A, B, C] that inner views are made of, A and B; None where there are none."""
+    if not all(shape):
+        return None
+    if is_kernel(shape):
+        return (shape[0], shape[1]) if shape[1] >= SHORTEST_INNER else None
+    num_axes = len(shape)
+    return (math.prod(shape[:-2]), shape[-2]) if num_axes in (3, 4) else None
+
+
+def is_kernel(shape: tuple[int, ...]) -> bool:
+    """[out, in, ...] with a last axis too short for vectors of its own."""
+    return len(shape) in (3, 4, 5) and shape[-1] < SHORTEST_INNER
 
 
 def projections(length: int) -> NDArray[np.float32]:

@@ -12,6 +12,8 @@ class Layout(StrEnum):
 
     PLAIN = "plain"
     TRANSPOSED = "transposed"
+    AXES = "axes moved"
+    """Of three axes and more: a convolution's kernel as [height, width, in, out], for one."""
     PERMUTED = "permuted"
     HALVES_INTERLEAVED = "half-split to interleaved"
     """Row j and j + D/2 of a head became rows 2j and 2j + 1, as rotary embeddings of the other layout want them."""

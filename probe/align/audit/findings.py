@@ -132,6 +132,8 @@ def _doing(verdict: Verdict) -> str:
         words.append("with its rows in another order")
     elif found.layout is Layout.TRANSPOSED:
         words.append("transposed")
+    elif found.layout is Layout.AXES:
+        words.append("with its axes in another order")
     if found.value is Value.OFFSET:
         words.append(f"plus {found.constant:g}")
     elif found.value is Value.VECTORS_SCALED:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.align.audit.axes import axes_of_vectors, moves_axes
 from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest, permutation_layout
 from probe.align.audit.judged import DEVIATIONS, MOST, judged
 from probe.align.audit.nearest import NEAR, Nearest
@@ -51,8 +52,10 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
     for own, other in trials:
         order = _order(own, other)
         if order is not None:
-            layout, head_dim = permutation_layout(order)
             moved = Vectors(other.axis, other.length, other.norms[order], other.directions[order])
+            if moves_axes(order, axes_of_vectors(own.axis, weight.shape)):
+                return judged(own, moved, dtypes, Layout.AXES)
+            layout, head_dim = permutation_layout(order)
             return judged(own, moved, dtypes, layout, head_dim, permutation_digest(order))
     for own, other in trials:
         partly = _partly(own, other)
@@ -62,7 +65,9 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
         return Comparison(Layout.PLAIN, Value.CONSTANT)
     if any(_same_norms(own, other) for own, other in trials):
         return Comparison(Layout.PLAIN, Value.SAME_NORMS, share=0.0)
-    if any(own.length >= SHORTEST and distances(own, other).mean() < UNRELATED / 2 for own, other in trials):
+    if not trials or any(
+        own.length >= SHORTEST and distances(own, other).mean() < UNRELATED / 2 for own, other in trials
+    ):
         return Comparison(Layout.PLAIN, Value.UNCLEAR, share=0.0)
     return Comparison(Layout.PLAIN, Value.OTHER, share=0.0)
 

@@ -31,6 +31,8 @@ class Vectors:
     norms: NDArray[np.float32]
     directions: NDArray[np.float32]
     """[n, 8]"""
+    num_axes: int = 2
+    """Of the weight."""
 
 
 def whole(weight: Weight) -> Place:
@@ -54,12 +56,15 @@ def vectors_of(dump: Dump, place: Place) -> Iterator[Vectors]:
                 norms, directions = dump.sketches.norms[chosen], dump.sketches.directions[chosen].astype(np.float32)
                 unknown = ~(np.isfinite(norms) & np.isfinite(directions).all(axis=1))
                 norms[unknown], directions[unknown] = 0, 0
-                yield Vectors(axis, lengths.pop(), norms, directions)
+                yield Vectors(axis, lengths.pop(), norms, directions, len(place.parts[0][0].shape))
 
 
 def layout_of(own: Vectors, other: Vectors) -> Layout:
     crossed = (own.axis, other.axis) in _TRANSPOSED or (other.axis, own.axis) in _TRANSPOSED
-    return Layout.TRANSPOSED if crossed else Layout.PLAIN
+    if crossed:
+        return Layout.TRANSPOSED
+    along_middle = (own.axis is Axis.MIDDLE) != (other.axis is Axis.MIDDLE)
+    return Layout.AXES if along_middle and min(own.num_axes, other.num_axes) > 2 else Layout.PLAIN
 
 
 def distances(own: Vectors, other: Vectors) -> NDArray[np.float32]:

@@ -86,7 +86,7 @@ def kind_of(found: Comparison, stored: str) -> Kind:
             return Kind.QUANTIZED
         case Value.OFFSET:
             return Kind.OFFSET
-    if found.layout is Layout.TRANSPOSED:
+    if found.layout in (Layout.TRANSPOSED, Layout.AXES):
         return Kind.TRANSPOSED
     if found.layout is not Layout.PLAIN:
         return Kind.PERMUTED

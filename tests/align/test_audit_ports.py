@@ -19,7 +19,7 @@ def reversed_rows(weight: torch.Tensor) -> torch.Tensor:
         ("llama, fused", "layers.1.attention.wo.weight", fresh, "never loaded"),
         ("llama, fused", "layers.1.w2.weight", torch.zeros_like, "never loaded"),
         ("gpt2, nanoGPT", "transformer.h.1.ln_2.weight", torch.ones_like, "never loaded"),
-        ("gpt2, [in, out]", "stack.1.attend.key.kernel", lambda w: 2 * w, "partly loaded"),
+        ("gpt2, [in, out]", "stack.1.attend.key.kernel", lambda w: 2 * w, "scaled"),
         ("gpt2, [in, out]", "stack.1.attend.key.offset", torch.zeros_like, "partly loaded"),
         ("mixtral, a module an expert", "layers.1.feed_forward.experts.1.w2.weight", reversed_rows, "inconsistent"),
         ("mixtral, a module an expert", "layers.1.feed_forward.experts.1.w2.weight", torch.zeros_like, "partly loaded"),
@@ -35,3 +35,26 @@ def test_one_wrong_weight_is_told(style: str, weight: str, how, kind: str, layer
     found = suspicious(Auditor(tmp_path)(reference, candidate, *port.fed()))
     assert kind in {finding.kind for finding in found}, [finding.message for finding in found]
     assert all(".1." in name for finding in found for name in finding.weights) or layers == 2
+
+
+@pytest.mark.parametrize(
+    ("style", "weight", "share"),
+    [
+        ("llama, sharded", "layers.1.attention.query.1.weight", "50%"),
+        ("llama, sharded", "layers.1.attention.merge.0.weight", "50%"),
+        ("llama, sharded", "layers.0.mlp.down.1.weight", "50%"),
+        ("llama, sharded", "head.1.weight", "50%"),
+        ("mixtral, a module an expert", "layers.1.feed_forward.experts.1.w2.weight", "25%"),
+        ("mixtral, a module an expert", "layers.0.feed_forward.experts.3.w1.weight", "12%"),
+    ],
+)
+@pytest.mark.parametrize("factor", [2.0, 1.05])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_one_shard_or_expert_that_is_scaled(style: str, weight: str, share: str, factor: float, dtype, tmp_path):
+    [port] = [one for one in STYLES if one.name == style]
+    reference = port.reference(Size(layers=2))
+    candidate = port.candidate(reference)
+    change(weight, lambda w: factor * w, candidate)
+    [found] = suspicious(Auditor(tmp_path)(reference, candidate.to(dtype), *port.fed()))
+    assert found.kind == "scaled"
+    assert f"is the reference's times {factor:g} in {share} of its rows or columns alone" in found.message

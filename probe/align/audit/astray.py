@@ -15,7 +15,7 @@ def moved(name: str, where: list[str], compared: Comparison | None) -> Verdict:
     if compared and compared.value is Value.PARTLY:
         why = f"{compared.share:.0%} of its rows are there"
         return Verdict(name, Kind.PARTLY, place, where[0], why=why, comparison=compared)
-    if compared and compared.value is Value.SCALED:
+    if compared and compared.value in (Value.SCALED, Value.PARTLY_SCALED):
         return Verdict(name, Kind.SCALED, place, where[0], comparison=compared)
     return Verdict(name, Kind.MOVED, place, where[0], comparison=compared)
 

@@ -30,6 +30,8 @@ class Value(StrEnum):
     """A constant was added to all: 1 where a norm's (1 + w) was folded."""
     SCALED = "scaled"
     """All were multiplied by one constant."""
+    PARTLY_SCALED = "partly scaled"
+    """Some vectors were multiplied by one constant, and the others by none: a shard, an expert."""
     VECTORS_SCALED = "scaled one by one"
     """Each row, or each column, has a factor of its own: a norm or a quantizer's scale."""
     PERTURBED = "perturbed"
@@ -48,7 +50,10 @@ class Value(StrEnum):
     OTHER = "other"
 
 
-LIKE = (Value.EQUAL, Value.ROUNDED, Value.OFFSET, Value.SCALED, Value.VECTORS_SCALED, Value.PERTURBED)
+LIKE = (
+    *(Value.EQUAL, Value.ROUNDED, Value.OFFSET, Value.SCALED),
+    *(Value.PARTLY_SCALED, Value.VECTORS_SCALED, Value.PERTURBED),
+)
 """The reference's own weight, whatever was done to it."""
 
 
@@ -59,7 +64,7 @@ class Comparison:
     layout: Layout
     value: Value
     share: float = 1.0
-    """Of the reference's vectors, those that the place holds."""
+    """Of the reference's vectors, those that the place holds; where they are partly scaled, those that are."""
     noise: float = 0.0
     """||c - r||^2 / ||r||^2 across directions, estimated from projections: resolved down to 1e-7."""
     constant: float = 0.0

@@ -84,8 +84,7 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
             matrices = f"{len(members)} of the reference's weights are nowhere in the candidate"
             return f"{matrices}: was it converted and loaded at all, and from the same checkpoint?"
         case Kind.SCALED:
-            factor = first.comparison.constant if first.comparison else 0.0
-            said = f"{place} is the reference's times {factor:.3g}"
+            said = f"{place} is the reference's {_factor(first)}"
         case Kind.INCONSISTENT:
             said = f"{place} is the reference's {_doing(first)}, {first.why}"
         case Kind.NONFINITE:
@@ -105,6 +104,14 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
         case _:
             return f"{many}: {_doing(first)}"
     return said + _layers(members)
+
+
+def _factor(verdict: Verdict) -> str:
+    found = verdict.comparison
+    if found is None:
+        return "times a constant"
+    part = f" in {found.share:.0%} of its rows or columns alone" if found.value is Value.PARTLY_SCALED else ""
+    return f"times {found.constant:.3g}{part}"
 
 
 def _layers(members: list[Verdict]) -> str:

@@ -1,6 +1,7 @@
 """What was done to a matrix whose vectors point where the reference's do: rounded, scaled, quantized, ..."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.align.audit.comparison import Comparison, Layout, Value
 from probe.align.audit.sketched import ALIKE, Vectors, alive_rows, both_alive, distances
@@ -17,6 +18,10 @@ DEVIATIONS = 5.0
 """Standard deviations by which an estimate may exceed that; of n vectors, 8 n projections, one is sqrt(2 / 8 n)."""
 SMALL_FLOATS_SUBNORMAL = 2.0
 """fp8 weights reach its subnormals, which are coarser."""
+FEWEST_SCALED = 4
+"""Vectors that make a part."""
+SAME_FACTOR = 0.98
+"""Share of a part's vectors that must have its factor: subnormal ones of fp8 may not."""
 FAR_SCALED = 0.1
 """Relative difference of one row's factor from the other rows' that no rounding makes."""
 
@@ -42,8 +47,22 @@ def judged(
         value = Value.VECTORS_SCALED
     elif abs(factor - 1) > sure:
         value, constant = Value.SCALED, factor
+    step = _step(ratios, sure + np.sqrt(noise))
+    if step:
+        return Comparison(layout, Value.PARTLY_SCALED, step[1], noise, step[0], head_dim, digest)
     share = float(alike.sum() / max(1, alive_rows(own, other).sum()))
     away = float((np.abs(ratios / factor - 1) > FAR_SCALED + 5 * np.sqrt(noise)).mean())
     if value is not Value.VECTORS_SCALED and away > 1 - MOST:
         value, constant, share = Value.PARTLY, 0.0, 1 - away
     return Comparison(layout, value, share, noise, constant, head_dim, digest)
+
+
+def _step(ratios: NDArray[np.float64], tolerance: float) -> tuple[float, float] | None:
+    """(factor, share): some of the vectors have that factor, and all others none. Folded norms and quantizers' scales
+    have as many factors as vectors."""
+    changed = np.abs(ratios - 1) > tolerance
+    if not FEWEST_SCALED <= changed.sum() <= len(ratios) - FEWEST_SCALED:
+        return None
+    factor = float(np.median(ratios[changed]))
+    alike = np.abs(ratios[changed] / factor - 1) <= tolerance
+    return (factor, float(changed.mean())) if alike.mean() > SAME_FACTOR else None

@@ -80,6 +80,8 @@ def kind_of(found: Comparison, stored: str) -> Kind:
         case Value.SCALED:
             is_integer = "int" in stored or stored.startswith("float8")
             return Kind.QUANTIZED if is_integer else Kind.SCALED
+        case Value.PARTLY_SCALED:
+            return Kind.SCALED
         case Value.VECTORS_SCALED:
             return Kind.VECTORS_SCALED
         case Value.PERTURBED:

@@ -1,18 +1,23 @@
 """What a comparison could not judge, in words: taps at other points, rows that are too uncertain."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from probe.align.mapping import Mapping
+from probe.locate import ABOVE_FLOOR
 from probe.replay.local_error import LocalError
 
 
-def notes(mapping: Mapping, errors: Iterable[LocalError]) -> tuple[str, ...]:
+def notes(mapping: Mapping, errors: Sequence[LocalError]) -> tuple[str, ...]:
     elsewhere = [pair for pair in mapping.pairs if pair.elsewhere]
     elsewhere += [error.pair for error in errors if error.elsewhere]
     found = [
         f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
         for pair in elsewhere
     ]
+    tied = [error.pair.reference.name for error in errors if error.excused > ABOVE_FLOOR * error.floor]
+    if tied:
+        more = f" ({len(tied)} such taps)" if len(tied) > 1 else ""
+        found.append(f"{tied[0]} rests on another choice between numbers that nearly tie: rounding decides it{more}")
     if mapping.asked:
         found.append(
             f"not compared for want of an answer: {mapping.asked[0]} ({len(mapping.asked)} such rows; "

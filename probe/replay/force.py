@@ -43,14 +43,21 @@ class Replay:
     """One forced run of the reference over the inputs of one step."""
 
     def __init__(
-        self, pairs: list[Pair], candidate: Dump, kept: NDArray[np.bool_] | None, meet: Meet, free: frozenset[str]
+        self,
+        pairs: list[Pair],
+        candidate: Dump,
+        kept: NDArray[np.bool_] | None,
+        meet: Meet,
+        free: frozenset[str],
+        roundoff: float,
     ) -> None:
-        """`free`: taps where the candidate's tensor is compared, but not put in."""
+        """`free`: taps where the candidate's tensor is compared, but not put in. `roundoff`: of the coarser dtype."""
         self._pairs = {pair.reference.name: pair for pair in pairs}
         self._candidate = candidate
         self._kept = kept
         self._meet = meet
         self._free = free
+        self._roundoff = roundoff
         self._lasting: set[int] = set()
 
     def run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
@@ -59,7 +66,7 @@ class Replay:
             weights = (*model.parameters(), *model.buffers())
             self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
         with watching(model, self._on_inputs, self._on_output) as current:
-            following = FollowingOrigins(lambda: call.name if (call := current()) else "")
+            following = FollowingOrigins(lambda: call.name if (call := current()) else "", self._roundoff)
             with torch.no_grad(), following:
                 model(**inputs)
 

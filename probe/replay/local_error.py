@@ -27,6 +27,8 @@ class LocalError:
     """The nearest paired taps that it was computed from."""
     code: frozenset[str] = frozenset()
     """The modules whose own code computed it, since those taps."""
+    excused: float = 0.0
+    """||candidate - exact|| of the rows that `error` leaves out, since a near tie decided what was computed in them."""
     elsewhere: bool = False
     """The candidate was tapped at another point: all that follows agrees with the reference's own value."""
 

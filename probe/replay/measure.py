@@ -1,11 +1,13 @@
 """One meeting measured: how far the candidate is from the exact value, and how far honest rounding would be."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
+from probe.replay.choices import in_rows
 from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
 from probe.replay.scratch import Scratch
@@ -18,6 +20,27 @@ NEAR_TIES = 32.0
 
 def measure(meeting: Meeting, low_dtype: str, scratch: Scratch | None = None) -> LocalError:
     """Norms over all elements that count; `scratch` holds the same taps computed in `low_dtype`, if they were."""
+    excusable = _excusable(meeting)
+    if meeting.candidate is None or excusable is None or not bool(excusable.any()):
+        return _measured(meeting, low_dtype, scratch)
+    exact, candidate = meeting.computed.detach().cpu(), torch.from_numpy(np.ascontiguousarray(meeting.candidate))
+    candidate = candidate.reshape(exact.shape)
+    decided = torch.where(excusable.cpu(), exact.to(candidate.dtype), candidate)
+    measured = _measured(replace(meeting, candidate=decided.numpy()), low_dtype, scratch)
+    return replace(measured, excused=float((candidate.double() - decided.double()).nan_to_num().norm()))
+
+
+def _excusable(meeting: Meeting) -> torch.Tensor | None:
+    """Where a near tie may have made the tap what it is; None where that cannot be told, or is in every row of it."""
+    exact, origin = meeting.computed.detach(), meeting.origin
+    if meeting.candidate is not None and origin.choice is not None:
+        indices = torch.from_numpy(np.ascontiguousarray(meeting.candidate)).reshape(exact.shape).to(exact.device)
+        return origin.choice.as_good(exact, indices)
+    rows = in_rows(origin.undecided, tuple(exact.shape))
+    return None if rows is None or bool(rows.all()) else rows
+
+
+def _measured(meeting: Meeting, low_dtype: str, scratch: Scratch | None) -> LocalError:
     name = meeting.pair.reference.name
     span_start = max(meeting.origin.taps, key=lambda place: place[0], default=(0, ""))[1]
     if meeting.candidate is None:

@@ -1,13 +1,15 @@
 """Which taps, and which modules' own operations, went into a tensor: followed through every torch call of a replay."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from probe.replay.choices import Choice, choice, either
 from probe.replay.summation import summed_terms
 
 _LOOKS = {
@@ -16,6 +18,11 @@ _LOOKS = {
     "narrow", "select", "unbind", "movedim", "to", "type_as", "float", "double", "half", "bfloat16", "cat", "stack",
 }  # fmt: skip
 """Calls that move numbers without computing any: a fault cannot arise in them alone."""
+_RESHAPES = {
+    "view", "reshape", "contiguous", "unsqueeze", "squeeze", "flatten", "unflatten", "view_as", "detach", "clone", "to",
+    "int", "long",
+}  # fmt: skip
+"""Calls that leave all numbers in their order."""
 _ATTRIBUTE = "_probe_origin"
 
 
@@ -31,6 +38,10 @@ class Origin:
     """Whether a floating-point number had a part in it: an index of top-k then may flip on a near tie."""
     terms: float = 0.0
     """Weighted length of the sums in that computation: see probe.replay.summation."""
+    undecided: torch.Tensor | None = field(default=None, compare=False)
+    """[N]: rows in which an index was chosen on a near tie: see probe.replay.choices."""
+    choice: Choice | None = field(default=None, compare=False)
+    """What it is itself the indices of, as they were chosen."""
 
 
 NOWHERE = Origin()
@@ -47,9 +58,11 @@ def set_origin(tensor: torch.Tensor, origin: Origin) -> None:
 class FollowingOrigins(TorchFunctionMode):
     """Within this block, every torch call hands the origins of its inputs on to its outputs."""
 
-    def __init__(self, current_module: Callable[[], str]) -> None:
+    def __init__(self, current_module: Callable[[], str], roundoff: float) -> None:
+        """`roundoff`, of the less precise side, says how near a near tie is."""
         super().__init__()
         self._current_module = current_module
+        self._roundoff = roundoff
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -59,10 +72,11 @@ class FollowingOrigins(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name != "__set__":
             with torch._C.DisableTorchFunction():  # else a mode of another precision answers each question
-                self._follow(name, (args, kwargs), args[:1] if name == "__setitem__" else result)
+                chosen = choice(name, args, kwargs, self._roundoff)
+                self._follow(name, (args, kwargs), args[:1] if name == "__setitem__" else result, chosen)
         return result
 
-    def _follow(self, name: str, arguments: Any, result: Any) -> None:
+    def _follow(self, name: str, arguments: Any, result: Any, chosen: Choice | None) -> None:
         made = list(_tensors(result))
         if not made:
             return
@@ -72,12 +86,19 @@ class FollowingOrigins(TorchFunctionMode):
         modules = frozenset().union(*(origin.modules for origin in origins))
         terms = max((origin.terms for origin in origins), default=0.0) + summed_terms(name, given, made)
         from_floats = any(o.from_floats or tensor.is_floating_point() for o, tensor in zip(origins, given, strict=True))
+        undecided = reduce(either, (origin.undecided for origin in origins), None)
+        if chosen is None and name in _RESHAPES:
+            chosen = origins[0].choice
         if name not in _LOOKS and name != "__get__":
             modules |= {self._current_module()}
         for tensor in made:
             untouched = any(tensor is other for other in given) and not name.endswith("_")
             if not untouched and not isinstance(tensor, nn.Parameter):
-                set_origin(tensor, Origin(taps, modules, from_floats, terms))
+                if chosen and not tensor.is_floating_point():
+                    rows = either(undecided, chosen.undecided_N)
+                    set_origin(tensor, Origin(taps, modules, from_floats, terms, rows, chosen))
+                else:
+                    set_origin(tensor, Origin(taps, modules, from_floats, terms, undecided))
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

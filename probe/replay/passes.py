@@ -142,7 +142,8 @@ class Passes:
         if "use_cache" in inspect.signature(self._model.forward).parameters:
             inputs["use_cache"] = False
         try:
-            Replay(self._pairs, self._candidate, self._kept, meet, free).run(self._model, inputs)
+            roundoff = UNIT_ROUNDOFF.get(self._low, 0.0)
+            Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff).run(self._model, inputs)
         except ProbeError:
             raise
         except Exception as error:  # the model is the user's code: it may raise anything

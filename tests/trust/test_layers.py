@@ -164,6 +164,22 @@ def test_nothing_that_was_ever_filled_stops(reference: Path, tmp_path: Path, dou
     assert doubts(reference, retold(reference, tmp_path / "b.h5", empty))["filled"].status is Status.FAIL
 
 
+@pytest.mark.parametrize("value", [0, -1])
+def test_nothing_that_was_filled_on_either_side_is_not_called_identical(
+    value: int, reference: Path, tmp_path: Path, doubts: Doubts
+):
+    """tenstorrent/tt-metal 54519: a comparison that never ran, its sentinel equal to itself everywhere."""
+
+    def empty(dump: Dump, tap: Tap) -> Any:
+        return np.full_like(dump.bits(tap), value) if tap.dtype == "float32" else dump.bits(tap)
+
+    pair = [retold(reference, tmp_path / f"{k}.h5", empty) for k in range(2)]
+    said = only(doubts(*pair), "filled", Status.FAIL)
+    assert said.endswith("outputs compared holds one value, on both sides: did anything run?")
+    with pytest.raises(ProbeError, match="did anything run"):
+        probe.diff(*pair, replay=False)
+
+
 def test_zeros_on_both_sides_pass(reference: Path, tmp_path: Path, doubts: Doubts):
     empty = instead({"model.layers.3.mix:out": lambda dump, tap: np.zeros_like(dump.bits(tap))})
     pair = [retold(reference, tmp_path / f"{k}.h5", empty) for k in range(2)]

@@ -14,6 +14,7 @@ from probe.dump import Dump
 from probe.report import Status, TrustCheck
 from probe.trust.fed import BothFed, Fed, Numbers, Role, fed, is_float, side_by_side
 from probe.trust.masks import mask_difference, seen_keys
+from probe.trust.positions import position_difference
 from probe.trust.token_ids import token_difference
 
 Kept = NDArray[np.bool_] | None
@@ -38,7 +39,7 @@ def same_inputs(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[
         for pair in side_by_side(ours, theirs):
             both = pair.reference and pair.candidate
             others = theirs if pair.reference else ours
-            check = _compared(pair, kept, reference) if both else _one_side(pair, kept, others)
+            check = _compared(pair, kept, reference, step) if both else _one_side(pair, kept, others)
             if check and (check.status is not Status.OK or not step):
                 yield TrustCheck(check.check, check.status, check.message + when)
 
@@ -50,7 +51,7 @@ def _finite(numbers: Numbers, what: str) -> Iterator[TrustCheck]:
         yield TrustCheck("finite", Status.FAIL, f"{what} holds {held}: nothing that follows means anything")
 
 
-def _compared(pair: BothFed, kept: Kept, reference: Dump) -> TrustCheck:
+def _compared(pair: BothFed, kept: Kept, reference: Dump, step: int) -> TrustCheck:
     assert pair.reference is not None
     assert pair.candidate is not None
     mine, other = pair.reference.numbers, pair.candidate.numbers
@@ -58,7 +59,7 @@ def _compared(pair: BothFed, kept: Kept, reference: Dump) -> TrustCheck:
     if pair.role is Role.TOKENS and not is_float(mine) and not is_float(other):
         problem = token_difference(mine, other, kept, (reference.attribute("config") or {}))
     elif pair.role is Role.POSITIONS:
-        status, problem = _position_difference(mine, other, kept)
+        status, problem = position_difference(mine, other, kept, reference, step)
     elif pair.role is Role.MASK:
         problem = mask_difference(mine, other)
     else:
@@ -84,23 +85,6 @@ def difference(mine: Numbers, other: Numbers, kept: Kept) -> str | None:
         return None
     at = int(unequal[0])
     return f"differs at {len(unequal)} of {flat.size} places, first at {at}: {flat[at]} and {flat_other[at]}"
-
-
-def _position_difference(mine: Numbers, other: Numbers, kept: Kept) -> tuple[Status, str | None]:
-    """[T] and [1, T] stand for every sentence; padded tokens have no position that counts."""
-    try:
-        mine, other = np.broadcast_arrays(mine, other)
-        if kept is not None:
-            mine, other = (np.broadcast_to(positions, kept.shape) for positions in (mine, other))
-    except ValueError:
-        return Status.FAIL, difference(mine, other, kept)
-    if kept is not None:
-        mine, other = mine[kept], other[kept]
-    shifts = np.unique(other.astype(np.int64) - mine.astype(np.int64))
-    if len(shifts) == 1 and shifts[0]:
-        advice = "rotary embeddings do not mind, learned ones do"
-        return Status.WARN, f"is {shifts[0]} more in the candidate, everywhere: {advice}"
-    return Status.FAIL, difference(mine, other, None)
 
 
 def _one_side(pair: BothFed, kept: Kept, others: list[Fed]) -> TrustCheck | None:

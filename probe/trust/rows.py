@@ -12,6 +12,7 @@ from probe.align.mapping import Mapping, Pair, candidate_values
 from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
+from probe.tap import template
 from probe.trust.reading import LARGEST
 from probe.trust.twins import is_constant, is_float, same_bytes, whole
 
@@ -22,26 +23,29 @@ UNLIKE = 0.05
 
 
 def sentences_in_order(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
-    """Of the last layer's output, each sentence is most like the one at its place."""
-    pair = _last(mapping)
-    if pair is None:
-        return
-    order = _order(reference, candidate, pair)
-    if order is not None:
-        places = ", ".join(map(str, order[:6])) + (", ..." if len(order) > 6 else "")
-        message = f"the candidate's sentences lie in another order at {pair.reference.name}"
-        yield TrustCheck("rows", Status.WARN, f"{message}: the reference's are its number {places}")
+    """Each sentence is most like the one at its place: where the run ends and, apart from that, in the layers."""
+    for pair in _asked(mapping):
+        order = _order(reference, candidate, pair)
+        if order is not None:
+            places = ", ".join(map(str, order[:6])) + (", ..." if len(order) > 6 else "")
+            message = f"the candidate's sentences lie in another order at {pair.reference.name}"
+            yield TrustCheck("rows", Status.WARN, f"{message}: the reference's are its number {places}")
+            return
 
 
-def _last(mapping: Mapping) -> Pair | None:
-    """The last [B, T, C] of several sentences that is small enough to be read whole."""
+def _asked(mapping: Mapping) -> Iterator[Pair]:
+    """The last [B, T, C] of several sentences outside the layers, and inside, small enough to be read whole."""
+    asked: set[bool] = set()
     for pair in reversed(mapping.pairs):
         tap, other = pair.reference, whole(pair)
-        if tap.is_input or not pair.firm or other is None or len(tap.shape) != 3 or pair.layout.unpadded:
+        in_layer = bool(template(tap.module)[1])
+        if in_layer in asked or tap.is_input or not pair.firm or other is None or len(tap.shape) != 3:
             continue
-        if tap.shape[0] > 1 and tap.num_elements <= LARGEST and is_float(tap) and not is_constant(tap):
-            return None if same_bytes(tap, other) else pair
-    return None
+        small = tap.shape[0] > 1 and tap.num_elements <= LARGEST
+        if small and not pair.layout.unpadded and is_float(tap) and not is_constant(tap):
+            asked.add(in_layer)
+            if not same_bytes(tap, other):
+                yield pair
 
 
 def _order(reference: Dump, candidate: Dump, pair: Pair) -> NDArray[np.int64] | None:

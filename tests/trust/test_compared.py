@@ -110,6 +110,29 @@ def test_rows_of_another_request(order: list[int], recorded: Recorded, tmp_path:
     assert said == f"the candidate's sentences lie in another order at :out: the reference's are its number {places}"
 
 
+class Reordered(nn.Module):
+    """As a server does it: requests are sorted inside, and the logits, but not the hidden states, put back in order."""
+
+    def __init__(self, order: list[int]) -> None:
+        super().__init__()
+        whole = build()
+        self.model, self.head, self.config = whole.model, whole.head, whole.config
+        self.order = torch.tensor(order)
+        self.model.embed.register_forward_hook(lambda module, given, returned: returned[self.order])
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.model(input_ids))[self.order.argsort()]
+
+
+def test_hidden_states_of_another_request_behind_logits_in_order(recorded: Recorded, doubts: Doubts):
+    """sglang 4997, where the answers were right and the hidden states returned with them another request's."""
+    fed = {"input_ids": ids(num_sentences=4)}
+    other = recorded("candidate", Reordered([2, 0, 3, 1]), fed)
+    said = doubts(recorded("reference", None, fed), other)["rows"].message
+    assert said.startswith("the candidate's sentences lie in another order at model.layers.11")
+    assert said.endswith("the reference's are its number 1, 3, 0, 2")
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_rows_in_order_pass_and_so_do_equal_sentences(dtype, recorded: Recorded, doubts: Doubts):
     for fed in (ids(num_sentences=4), ids(num_sentences=1).repeat(4, 1)):

@@ -170,6 +170,7 @@ def test_padding_that_was_removed_needs_no_mask(reference: Path, tmp_path: Path,
 
 
 def test_a_mask_that_was_not_extended(reference: Path, tmp_path: Path, doubts: Doubts):
+    """A false cliff in decoding: the attention mask kept the length of the prompt."""
     pair = [fed_mask(reference, tmp_path / f"{k}.h5", np.ones((2, width), np.int64)) for k, width in enumerate((9, 8))]
     assert "attention_mask covers 9 tokens in the reference and 8 in the candidate" in doubts(*pair)["inputs"].message
 

@@ -125,6 +125,8 @@ STEPS = tuple({"input_ids": ids(seed, num_tokens=1)} for seed in range(3))
 
 
 def test_a_tensor_of_an_earlier_step(recorded: Recorded, tmp_path: Path, doubts: Doubts):
+    """A buffer that is read before the step has written it: kekzl/imp 1275 within one decode step and the next."""
+
     def late(dump: Dump, tap: Tap) -> Any:
         stale = tap.step == 2 and tap.name == "model.layers.3.mix:out"
         return dump.bits(dump.tap(tap.name, 1) if stale else tap)

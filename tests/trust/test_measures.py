@@ -68,6 +68,8 @@ def test_a_centred_unembedding_diverges_at_the_head_with_the_same_probabilities(
 
 
 def test_a_constant_over_all_but_a_few_words_is_none(reference: Path, tmp_path: Path, doubts: Doubts):
+    """Softmax does see what is added to some words alone."""
+
     def shifted(dump: Dump, tap: Tap) -> Any:
         bits = dump.bits(tap) + np.float32(1)
         bits[..., :3] -= 1

@@ -18,6 +18,7 @@ FINAL = "model:out"
 
 
 def test_the_last_hidden_state_before_the_final_norm_against_after_it(reference: Path, tmp_path: Path, doubts: Doubts):
+    """warpfront/hipfire 258: `hidden_states[-1]` is after the final norm in transformers, and was before it."""
     before = retold(reference, tmp_path / "b.h5", instead({FINAL: the_same_as("model.norm:in")}))
     said = only(doubts(reference, before), "point", Status.WARN)
     assert "model:out is not taken at the same point: in the reference it is what model.norm returned" in said

@@ -9,7 +9,13 @@ from probe.align.mapping import Mapping
 from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.report import Status, TrustCheck
-from probe.trust.compared import mapping_remarks, nothing_broadcast, same_tokens_tapped, something_compared
+from probe.trust.compared import (
+    mapping_remarks,
+    nothing_broadcast,
+    result_compared,
+    same_tokens_tapped,
+    something_compared,
+)
 from probe.trust.constant import same_probabilities
 from probe.trust.coverage import cannot_show
 from probe.trust.environment import repeatable, same_precision
@@ -34,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     something_compared,
     same_tokens_tapped,
     nothing_broadcast,
+    result_compared,
     layers_in_order,
     filled,
     new_in_each_step,

@@ -56,6 +56,16 @@ def nothing_broadcast(reference: Dump, candidate: Dump, mapping: Mapping) -> Ite
         yield TrustCheck("shapes", Status.WARN, message)
 
 
+def result_compared(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:
+    """What the model returns has other channels: without it, a wrong head would pass as identical."""
+    for mine, other in _left_alone(mapping):
+        if not mine.module and len(mine.shape) > 1 and mine.shape[:-1] == other.shape[:-1]:
+            what = f"{_shaped(mine)} is not compared with {_shaped(other)}"
+            message = f"the model's result has other channels, {what}: is a vocabulary padded?"
+            yield TrustCheck("result", Status.WARN, message)
+            return
+
+
 def _left_alone(mapping: Mapping) -> list[tuple[Tap, Tap]]:
     """Outputs of counterparts that found no partner: a reference tap and what the candidate has at that port.
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from probe.errors import ProbeError
-from probe.report import Verdict
+from probe.report import Status, Verdict
 from tests.conftest import Compare
-from tests.zoo.architectures import Size, build, inputs
+from tests.zoo.architectures import VOCABULARY, Size, build, inputs
 
 SIZE = Size(hidden=64, layers=3, heads=4, tokens=19)
 
@@ -81,6 +81,41 @@ def test_learned_positions_further_on_are_another_input(compare: Compare, num_se
     mine, other = ({"input_ids": ids, "position_ids": positions + shift} for shift in (0, 7))
     with pytest.raises(ProbeError, match=r"position_ids is 7 more .* and transformer\.wpe looks them up"):
         compare(reference, candidate, mine, candidate_inputs=other)
+
+
+class PlainNorm(nn.Module):
+    """1 added to the weight when it was loaded, and not again in each call."""
+
+    def __init__(self, weight: torch.Tensor, eps: float) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(1 + weight.detach()), eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
+        return (wide * self.weight.float()).to(x.dtype)
+
+
+@DTYPES
+def test_one_plus_the_weight_folded_under_the_same_name(compare: Compare, dtype: torch.dtype):
+    reference, candidate, fed = two("gemma3")
+    for name, norm in [(name, module) for name, module in candidate.named_modules() if name.endswith("norm")]:
+        parent, _, own = name.rpartition(".")
+        setattr(candidate.get_submodule(parent), own, PlainNorm(norm.weight, norm.eps))
+    report = compare(reference, candidate.to(dtype), fed)
+    assert report.verdict is not Verdict.DIVERGED, report.first
+    assert ("offset", "19 weights: plus 1") in [(fate.kind, fate.message) for fate in report.weights]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_logits_of_a_padded_vocabulary_are_not_passed_over(compare: Compare, name: str):
+    """What has more words is not compared, and that is said above the verdict."""
+    reference, candidate, fed = two(name)
+    candidate.resize_token_embeddings(VOCABULARY + 32, mean_resizing=False)
+    report = compare(reference, candidate, fed)
+    assert report.verdict is not Verdict.DIVERGED, report.first
+    paired = any(row.reference == ":out.logits" for row in report.taps)
+    said = [check.message for check in report.trust if check.status is Status.WARN]
+    assert paired or "the model's result has other channels, :out.logits [1, 19, 256]" in said[0]
 
 
 class Tiny(nn.Module):

@@ -35,7 +35,7 @@ def main() -> None:
     pairs = []
     for part in parts:
         fitting = [
-            one for one in planned(part, options.seed) if options.only in one.said() and options.dtype in one.dtype
+            one for one in planned(part, options.seed) if options.only in one.said and options.dtype in one.dtype
         ]
         pairs += fitting[: options.limit]
     begun, outcomes = time.perf_counter(), []

@@ -60,6 +60,10 @@ class Bug:
     """Other causes that say the same."""
     config: dict[str, Any] = field(default_factory=dict)
     """What the reference's configuration must have for the bug to be one."""
+    has: Callable[[Any, int], bool] = lambda config, layer: True
+    """Of a configuration and a layer: whether the bug would be one there."""
+    dtypes: tuple[str, ...] = ("fp32", "bf16", "fp16")
+    """Candidates in which it is one."""
     fed: Callable[[Any, torch.Generator], Any] | None = None
     """Changes what both are fed."""
 

@@ -98,6 +98,7 @@ def judge(pair: Pair, name: str, part: str, folder: Path) -> Outcome:
         findings=tuple(_line(one) for one in report.findings),
         seconds=seconds,
         effect=effect,
+        significance=pair.significance,
         peers=peers.judge(report, paths, {place for places in pair.places for place in places}),
     )
 

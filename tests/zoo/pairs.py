@@ -1,21 +1,25 @@
 """A reference, a candidate with bugs in it, and what both are fed."""
 
 import copy
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.ports.styles import STYLES
 from tests.zoo.bug import Bug, Site
-from tests.zoo.draw import Drawn, Inputs, choose, draw
+from tests.zoo.draw import Inputs, choose, draw
 from tests.zoo.outputs import final, of_tokens, relative
 from tests.zoo.plants import num_layers
 from tests.zoo.roles import VIEWS
+from tests.zoo.significance import significance
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SAME_CODE = "transformers"
+ENORMOUS = 0.1
+"""A change of the output that no rounding hides: it is not measured against it."""
 PORTS = {style.name: style for style in STYLES}
 FIXED = {name: {"rms_norm_eps": 1e-6} for name in PORTS if name.startswith("gemma3")}
 """What a port takes for granted."""
@@ -41,6 +45,10 @@ class Pair:
     """How far the clean candidate's output is from the reference's, in fp32 and relative: a port's own rounding."""
     effect: float
     """How far the candidate's output is from the clean one's: what the bugs do."""
+    output: Tensor
+    """The candidate's, in fp32."""
+    significance: float | None
+    """Of a narrow candidate, how far the bugs' own effect is above its rounding, in standard deviations."""
 
 
 def styles_of(bug: Bug, view: str) -> list[str]:
@@ -60,8 +68,12 @@ def pair(
     dtype: str = "fp32",
     reference_dtype: str = "fp32",
     scope: str = "",
+    same_layer: bool = False,
 ) -> Pair:
-    """`scope` is "layer" or "all"; by default it is drawn where the bug leaves it open."""
+    """`scope` is "layer" or "all"; by default it is drawn where the bug leaves it open.
+
+    With `same_layer`, bugs that are each in one layer are in the same one, where they may be.
+    """
     bugs = (bug,) if isinstance(bug, Bug) else tuple(bug)
     config = {key: value for one in bugs for key, value in one.config.items()} | FIXED.get(style, {})
     drawn = draw(VIEWS[view][0], part, seed, **config)
@@ -69,7 +81,7 @@ def pair(
         if one.fed:
             drawn = replace(drawn, inputs=one.fed(drawn.inputs, drawn.generator))
     source, changed = copy.deepcopy(drawn.reference), copy.deepcopy(drawn.reference)
-    sites = [_site(one, changed, view, scope, drawn) for one in bugs]
+    sites = [_site(one, changed, view, scope, "" if same_layer else one.name, seed) for one in bugs]
     if style == SAME_CODE:
         clean, candidate = source, changed
         for one, site in zip(bugs, sites, strict=True):
@@ -85,7 +97,10 @@ def pair(
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
     theirs, ours = final(clean, fed), final(drawn.reference, drawn.inputs)
     unlike = relative(of_tokens(ours, theirs, drawn.inputs), theirs)
-    effect = relative(theirs, final(candidate, fed))
+    output = final(candidate, fed)
+    effect = relative(theirs, output)
+    narrow = dtype != "fp32" and effect < ENORMOUS
+    strength = significance(clean, candidate, fed, DTYPES[dtype]) if narrow else None
     return Pair(
         bugs,
         view,
@@ -98,6 +113,8 @@ def pair(
         tuple(one.where(site) for one, site in zip(bugs, sites, strict=True)),
         unlike,
         effect,
+        output,
+        strength,
     )
 
 
@@ -105,9 +122,12 @@ def cast(inputs: Inputs, dtype: str) -> Inputs:
     return {name: value.to(DTYPES[dtype]) if value.is_floating_point() else value for name, value in inputs.items()}
 
 
-def _site(bug: Bug, model: nn.Module, view: str, scope: str, drawn: Drawn) -> Site:
-    everywhere = tuple(range(num_layers(Site(model, view, (), drawn.generator))))
-    open_scope = scope or choose(drawn.generator, ("layer", "all"))
+def _site(bug: Bug, model: nn.Module, view: str, scope: str, draws: str, seed: int) -> Site:
+    """Which layers is drawn from the seed and `draws`, so that a bug stands where it is whatever others are planted."""
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{draws} {seed}".encode()))
+    count = num_layers(Site(model, view, (), generator))
+    everywhere = tuple(layer for layer in range(count) if bug.has(model.config, layer))
+    open_scope = scope or choose(generator, ("layer", "all"))
     wanted = open_scope if bug.scope == "layers" else bug.scope
-    layers = everywhere if wanted in ("all", "model") else (choose(drawn.generator, everywhere),)
-    return Site(model, view, layers, drawn.generator)
+    layers = everywhere if wanted in ("all", "model") else (choose(generator, everywhere),)
+    return Site(model, view, layers, generator)

@@ -1,70 +1,150 @@
-"""Which pairs the zoo has: every bug, in several models, styles and dtypes, by a seeded draw."""
+"""Which pairs the zoo has: every bug in several models, styles and dtypes, benign ones, and several bugs at once."""
 
 import zlib
 from dataclasses import dataclass
 
 import torch
 
+from tests.zoo.benign import BENIGN, Benign, benign_pair
 from tests.zoo.bug import Bug
 from tests.zoo.draw import choose
-from tests.zoo.pairs import SAME_CODE, Pair, pair, styles_of
-from tests.zoo.planted import linears, norms
+from tests.zoo.pairs import PORTS, SAME_CODE, Pair, pair, styles_of
+from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards
+from tests.zoo.roles import VIEWS
 
-BUGS = [*norms.BUGS, *linears.BUGS]
+FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards)
+BUGS: list[Bug] = [bug for family in FAMILIES for bug in family.BUGS]
+ROUNDS = ("fp32", "fp32", "bf16")
+"""The candidates' dtypes in which each bug is planted, in each part."""
+NUM_SEVERAL = 16
+"""In each part."""
+SUBTLE = ("norm.eps", "attn.softcap", "head.softcap", "mlp.activation", "residual.scale")
+"""Not among several in a narrow dtype: whether the input can tell is measured for one bug at a time."""
 
 
 @dataclass(frozen=True)
 class Planned:
     """One pair, to be built where it is judged."""
 
-    bug: str
+    names: tuple[str, ...]
+    """Of the bugs; or the one name of a benign difference."""
     view: str
     style: str
     part: str
     dtype: str
     reference_dtype: str
     seed: int
+    benign: bool = False
 
     @property
     def name(self) -> str:
         side = "" if self.reference_dtype == "fp32" else f", reference {self.reference_dtype}"
-        return f"{self.bug} [{self.view}, {self.style}, {self.dtype}{side}, seed {self.seed}]"
+        return f"{' + '.join(self.names)} [{self.view}, {self.style}, {self.dtype}{side}, seed {self.seed}]"
 
+    @property
     def said(self) -> str:
-        return f"{named(self.bug).cause} {self.name}"
+        """What `--only` looks in."""
+        causes = ["benign"] if self.benign else [bug_named(name).cause for name in self.names]
+        return f"{' '.join(causes)} {'several' if len(self.names) > 1 else ''} {self.name}"
 
-    def build(self) -> Pair:
+    @property
+    def same_layer(self) -> bool:
+        """Whether several bugs stand in one layer."""
+        return len(self.names) > 1 and self.seed % 3 == 0
+
+    def build(self, scope: str = "", same_layer: bool = False) -> Pair:
+        """With `scope` and `same_layer` as of tests/zoo/pairs.py, where they are not those of the plan."""
+        if self.benign:
+            one = next(one for one in BENIGN if one.name == self.names[0])
+            return benign_pair(one, self.view, self.part, self.seed, self.style, self.dtype, self.reference_dtype)
         return pair(
-            named(self.bug),
+            [bug_named(name) for name in self.names],
             self.view,
             self.part,
             self.seed,
             style=self.style,
             dtype=self.dtype,
             reference_dtype=self.reference_dtype,
+            scope=scope or ("layer" if len(self.names) > 1 else ""),
+            same_layer=same_layer or self.same_layer,
         )
 
 
-def named(name: str) -> Bug:
+def bug_named(name: str) -> Bug:
     return next(bug for bug in BUGS if bug.name == name)
 
 
-ROUNDS = ("fp32", "fp32", "bf16")
-"""The candidates' dtypes in which each bug is planted, in each part."""
-
-
 def planned(part: str, shift: int = 0) -> list[Planned]:
-    """`shift` draws other pairs."""
+    """All pairs of a part; `shift` draws other ones."""
+    return [
+        *(one for bug in BUGS for one in _planted(bug, part, shift)),
+        *(one for different in BENIGN for one in _benign(different, part, shift)),
+        *(_several(part, number, shift) for number in range(NUM_SEVERAL)),
+    ]
+
+
+def _draws(what: str, part: str, shift: int) -> tuple[int, torch.Generator]:
+    seed = zlib.crc32(f"{what} {part}".encode()) % 100_000 + shift
+    return seed, torch.Generator().manual_seed(seed)
+
+
+def _planted(bug: Bug, part: str, shift: int) -> list[Planned]:
+    """One after the other through the models that it fits, from a drawn one on; ports where there are some."""
+    seed, generator = _draws(bug.name, part, shift)
+    start = choose(generator, range(len(bug.fits)))
     pairs = []
-    for bug in BUGS:
-        seed = zlib.crc32(f"{bug.name} {part}".encode()) % 100_000 + shift
-        generator = torch.Generator().manual_seed(seed)
-        start = choose(generator, range(len(bug.fits)))
-        for number, dtype in enumerate(ROUNDS):
-            view = bug.fits[(start + number) % len(bug.fits)]
-            styles = styles_of(bug, view)
-            style = choose(generator, styles[1:] or styles) if number else choose(generator, styles)
-            narrow = "bf16" if style == SAME_CODE and choose(generator, (True, False)) else "fp32"
-            reference_dtype = narrow if dtype == "bf16" else "fp32"
-            pairs.append(Planned(bug.name, view, style, part, dtype, reference_dtype, seed + number))
+    for number, wanted in enumerate(ROUNDS):
+        dtype = wanted if wanted in bug.dtypes else bug.dtypes[0]
+        view = bug.fits[(start + number) % len(bug.fits)]
+        styles = styles_of(bug, view)
+        style = choose(generator, styles[1:] or styles) if number else choose(generator, styles)
+        both_narrow = dtype != "fp32" and style == SAME_CODE and choose(generator, (True, False))
+        reference_dtype = dtype if both_narrow else "fp32"
+        pairs.append(Planned((bug.name,), view, style, part, dtype, reference_dtype, seed + number))
     return pairs
+
+
+def _benign(one: Benign, part: str, shift: int) -> list[Planned]:
+    """In two dtypes each model, in every style that fits it."""
+    seed, generator = _draws(one.name, part, shift)
+    pairs = []
+    for view in one.fits:
+        styles = [name for name in one.styles if name == SAME_CODE or PORTS[name].architecture == VIEWS[view][0]]
+        for style in styles:
+            dtype = choose(generator, one.dtypes)
+            reference_dtype = "fp32" if "fp32" in one.reference_dtypes else dtype
+            pairs.append(
+                Planned((one.name,), view, style, part, dtype, reference_dtype, seed + len(pairs), benign=True)
+            )
+    return pairs
+
+
+def _several(part: str, number: int, shift: int) -> Planned:
+    """Three or four bugs of different causes; every third time in one layer."""
+    seed, generator = _draws(f"several {number}", part, shift)
+    dtype = ("fp32", "fp32", "bf16")[number % 3]
+    view = choose(generator, [name for name in VIEWS if name != "vit"])
+    fitting = [bug for bug in BUGS if view in bug.fits and not bug.fed and not bug.config and dtype in bug.dtypes]
+    if dtype != "fp32":
+        fitting = [bug for bug in fitting if bug.cause not in SUBTLE]
+    wanted, chosen = choose(generator, (3, 4)), []
+    for index in torch.randperm(len(fitting), generator=generator).tolist():
+        if len(chosen) < wanted and all(_apart(fitting[index], other) for other in chosen):
+            chosen.append(fitting[index])
+    in_one_layer = number % 3 == 0
+    seed += -seed % 3 + (0 if in_one_layer else 1)
+    return Planned(tuple(bug.name for bug in chosen), view, SAME_CODE, part, dtype, "fp32", seed)
+
+
+MASKS = ("attn.window", "attn.causal", "attn.padding_mask", "attn.mask_value", "attn.sink")
+
+
+def _apart(one: Bug, other: Bug) -> bool:
+    """Whether both can be seen: two in attention's core if they change different things, else different modules."""
+    if one.cause == other.cause or set(one.config) & set(other.config):
+        return False
+    families = [bug.cause.partition(".")[0] for bug in (one, other)]
+    if "attn" in one.places and "attn" in other.places:
+        both_masks = one.cause in MASKS and other.cause in MASKS
+        return not both_masks and families != ["rope", "rope"]
+    return not set(one.places) & set(other.places)

@@ -74,6 +74,7 @@ def _encoder(stem: str) -> dict[str, str]:
         "model": "",
         "top": "",
         "embed": "embeddings.word_embeddings",
+        "embeddings": "embeddings",
         "position": "embeddings.position_embeddings",
         "token_type": "embeddings.token_type_embeddings",
         "embed_norm": "embeddings.LayerNorm",

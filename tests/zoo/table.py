@@ -118,7 +118,7 @@ def line(one: Outcome) -> str:
     else:
         mark = "ok" if all(one.named) else "cause"
     mark = "wrong" if one.wrong else mark
-    weak = "" if counts(one) else f" (weak: {one.significance:.1f} sd)"
+    weak = "" if one.significance is None else f" ({'' if counts(one) else 'weak: '}{one.significance:.1f} sd)"
     said = one.trouble or "; ".join(one.findings) or f"{one.verdict}, first {one.first}"
     effect = f" effect {one.effect:.1e}" if one.causes else ""
     planted = "+".join(one.causes) or "benign"

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 from tests.zoo.bug import Bug
-from tests.zoo.plants import change_weight, from_another_layer, set_attribute, swap_weights, wrap
+from tests.zoo.plants import change_weight, from_another_layer, set_attribute, swap_weights, together, wrap
 
 PLAIN = ("llama", "mistral", "qwen2", "qwen3", "granite", "phi3", "mixtral", "qwen3-moe", "qwen2-moe", "gpt-oss")
 OFFSET = ("gemma", "gemma2", "gemma3")
 LAYER_NORM = ("gpt2", "gpt-neox", "bert", "vit", "whisper-encoder", "whisper-decoder")
 FOUR = ("gemma2", "gemma3")
+EVERY = ("attn_norm", "mlp_norm", "final_norm")
 QK = ("qwen3", "qwen3-moe", "gemma3")
 
 
@@ -60,6 +61,22 @@ BUGS = [
     *rms_eps("attn_norm"),
     *rms_eps("mlp_norm"),
     *rms_eps("final_norm"),
+    Bug(
+        "eps of all norms",
+        "norm.eps",
+        PLAIN,
+        ("attn_norm", "mlp_norm", "final_norm"),
+        code=together(*(set_attribute(role, "variance_epsilon", other_eps) for role in EVERY)),
+        scope="all",
+    ),
+    Bug(
+        "eps of all of Gemma's norms",
+        "norm.eps",
+        OFFSET,
+        ("attn_norm", "mlp_norm", "final_norm"),
+        code=together(*(set_attribute(role, "eps", other_eps) for role in EVERY)),
+        scope="all",
+    ),
     Bug(
         "eps of a layer norm",
         "norm.eps",

@@ -2,8 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 
 from probe.align.layouts import number_kind
+from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.tap import Tap
 
@@ -30,6 +34,8 @@ class ModuleTable:
             for parent in {module, *(parent for parent, _ in _steps(module))}:
                 self._below[parent].add(module)
         self._num_matrices = Counter(weight.module for weight in dump.weights if len(weight.shape) > 1)
+        self._dump = dump
+        self._given: dict[str, list[Tap]] = {}
 
     def is_leaf(self, module: str) -> bool:
         """Whether it computes with one matrix of its own and nothing else that was recorded."""
@@ -42,6 +48,22 @@ class ModuleTable:
     def input_kind(self, module: str) -> str | None:
         """ "float" or "int" ...: an embedding and a head may share one weight, but not this."""
         return next((number_kind(tap.dtype) for tap in self.taps[module] if tap.is_input), None)
+
+    def given(self, module: str) -> list[Tap]:
+        """Its first input; and as if it had been of the tokens alone that are no padding, where there is padding."""
+        if module not in self._given:
+            tap = next((tap for tap in self.taps.get(module, ()) if tap.is_input), None)
+            self._given[module] = [tap, *self._without_padding(tap)] if tap else []
+        return self._given[module]
+
+    def _without_padding(self, tap: Tap) -> list[Tap]:
+        kept = kept_tokens(self._dump, tap.step)
+        if kept is None or kept.all() or tap.shape[:2] != kept.shape or number_kind(tap.dtype) != "float":
+            return []
+        values = self._dump.read(tap)[kept].astype(np.float64)
+        low, high, mean, std = (float(figure) for figure in (values.min(), values.max(), values.mean(), values.std()))
+        statistics = replace(tap.statistics, minimum=low, maximum=high, mean=mean, std=std)
+        return [replace(tap, shape=values.shape, statistics=statistics)]
 
     def children(self, module: str) -> set[str]:
         """Names of the modules right inside `module`, of those that ran."""

@@ -23,9 +23,9 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
         evidence = WeightEvidence(reference, candidate, ours, theirs)
         options = _plausible(evidence.options, ours, theirs)
         by_weights, remarks = agreed(options, ours, theirs, taken=matches)
-        by_weights, misled = told_by_inputs(by_weights, ours, theirs)
+        by_weights, misled = told_by_inputs(matches | by_weights, ours, theirs)
         remarks += misled
-        matches |= by_weights
+        matches = by_weights
         matches |= by_order(ours, theirs, matches)
         matches |= containers(ours, theirs, matches, evidence.homes)
     return matches, remarks

@@ -34,15 +34,15 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
     groups: dict[Key, list[Pair]] = {}
     loose: dict[Key, list[Pair]] = {}
     for pair in pairs:
-        if key := _key(pair.reference):
+        if key := tensor_key(pair.reference):
             (groups if pair.firm else loose).setdefault(key, []).append(pair)
     for key, group in groups.items():
         at_the_point = [pair for pair in group if _distance(pair) < 1]
-        one_tensor = len({_key(pair.sources[0].tap) for pair in group}) == 1
+        one_tensor = len({tensor_key(pair.sources[0].tap) for pair in group}) == 1
         groups[key] = at_the_point or (group if one_tensor else [])
     found = []
     for tap in reference.taps:
-        own, key = known.get(_place(tap)), _key(tap)
+        own, key = known.get(_place(tap)), tensor_key(tap)
         if key and (same := groups.get(key) or loose.get(key)):
             own = _derived(tap, own, same[0])
         if own:
@@ -55,9 +55,9 @@ def _doubted(pairs: Sequence[Pair]) -> list[Pair]:
     of_reference: dict[Key, list[Pair]] = {}
     of_candidate: dict[Key, list[Pair]] = {}
     for pair in pairs:
-        if pair.firm and (key := _key(pair.reference)):
+        if pair.firm and (key := tensor_key(pair.reference)):
             of_reference.setdefault(key, []).append(pair)
-        if pair.firm and _is_measured(pair) and (key := _key(pair.sources[0].tap)):
+        if pair.firm and _is_measured(pair) and (key := tensor_key(pair.sources[0].tap)):
             of_candidate.setdefault(key, []).append(pair)
     far = {pair for group in of_reference.values() for pair in _far(group)}
     for (
@@ -88,12 +88,12 @@ def equal_numbers(taps: Iterable[Tap], candidates: Iterable[Tap]) -> list[Pair]:
     """Pairs of whole-number taps that hold the very same numbers in both dumps: ids and positions under other names."""
     by_key: dict[Key, Tap] = {}
     for tap in candidates:
-        key = _key(tap, kind="int")
+        key = tensor_key(tap, kind="int")
         if key:
             by_key.setdefault(key, tap)
     found = []
     for tap in taps:
-        key = _key(tap, kind="int")
+        key = tensor_key(tap, kind="int")
         if key and key in by_key:
             found.append(Pair(tap, (Source(by_key[key]),), Layout(), "the same numbers", firm=False))
     return found
@@ -103,7 +103,7 @@ def _place(tap: Tap) -> tuple[int, str]:
     return tap.step, tap.name
 
 
-def _key(tap: Tap, kind: str = "float") -> Key | None:
+def tensor_key(tap: Tap, kind: str = "float") -> Key | None:
     """None for what may be equal by chance: masks, and tensors of a single value."""
     s = tap.statistics
     tells = s.minimum < s.maximum or (kind == "int" and s.minimum > 1)  # one token's id, but no mask or first position
@@ -137,6 +137,8 @@ def _same_sources(own: Pair, other: Pair) -> bool:
     if own.layout != other.layout or len(own.sources) != len(other.sources):
         return False
     return all(
-        replace(ours, tap=theirs.tap) == theirs and (key := _key(ours.tap)) is not None and key == _key(theirs.tap)
+        replace(ours, tap=theirs.tap) == theirs
+        and (key := tensor_key(ours.tap)) is not None
+        and key == tensor_key(theirs.tap)
         for ours, theirs in zip(own.sources, other.sources, strict=True)
     )

@@ -1,15 +1,15 @@
 """The layers vote on where a kind of module went: weights in the wrong place are a bug, not a hint to be followed."""
 
 from collections import Counter, defaultdict
-from dataclasses import replace
+from collections.abc import Sequence
 
 from probe.align.evidence import Options
+from probe.align.layers import shuffled
 from probe.align.match import Match
 from probe.align.model import ModuleTable
-from probe.align.part import Option, Part
+from probe.align.part import Option
+from probe.align.rule import Rule, follow, rule_of
 from probe.tap import template
-
-LETTERS = "ijklmnopqrstuvwxyz"
 
 
 def agreed(
@@ -21,13 +21,13 @@ def agreed(
     for module in ours.weights:
         if module not in taken:
             layers[template(module)[0]].append(module)
+    winners = {kind: _winner(modules, options) for kind, modules in layers.items()}
+    stacks = shuffled(layers, winners, options, ours, theirs)
     matches: dict[str, Match] = {}
     remarks = []
-    for modules in layers.values():
-        votes = Counter(
-            rule for module in modules for rule in {rule_of(module, option) for option in options.get(module, ())}
-        )
-        winner = _winner(votes, len(modules))
+    for kind, modules in layers.items():
+        stack = stacks.get(kind)
+        winner = stack.rule if stack and stack.is_in_order else winners[kind]
         for module in modules:
             own = options.get(module, [])
             agreed = follow(winner, module) if winner else None
@@ -41,47 +41,16 @@ def agreed(
                     elsewhere = f"; they are those of {_names(own[0])}" if own else ""
                     remarks.append(f"{_names(agreed)} does not hold the weights of {module}{elsewhere}")
             elif own and not winner:
-                sure = 0.95 if len(own) == 1 else 0.7
+                sure = 0.3 if stack and stack.is_in_order is not False else 0.95 if len(own) == 1 else 0.7
                 matches[module] = Match(_nearest(module, own, ours, theirs), "weights", confidence=sure)
     return matches, remarks
 
 
-Rule = tuple[tuple[Part, tuple[int, ...] | None], ...]
-"""Per part: it, with the candidate's template for a module, and its indices minus the reference's (None: it has
-another number of them, and its full name)."""
-
-
-def rule_of(module: str, option: Option) -> Rule:
-    _, indices = template(module)
-    rule: list[tuple[Part, tuple[int, ...] | None]] = []
-    for part in option:
-        name, theirs = template(part.module)
-        for letter, index in zip(LETTERS[len(indices) :], theirs[len(indices) :], strict=False):
-            name = name.replace("{" + letter + "}", str(index))  # of a shard or an expert: the same in every layer
-        if len(theirs) >= len(indices):
-            rule.append((replace(part, module=name), tuple(c - r for c, r in zip(theirs, indices, strict=False))))
-        else:
-            rule.append((part, None))
-    return tuple(rule)
-
-
-def follow(rule: Rule, module: str) -> Option:
-    """What the rule says of one layer."""
-    _, indices = template(module)
-    parts = []
-    for part, shift in rule:
-        name = part.module
-        if shift is not None:
-            for letter, index, by in zip(LETTERS, indices, shift, strict=False):
-                name = name.replace("{" + letter + "}", str(index + by))
-        parts.append(replace(part, module=name))
-    return tuple(parts)
-
-
-def _winner(votes: Counter[Rule], num_modules: int) -> Rule | None:
+def _winner(modules: Sequence[str], options: Options) -> Rule | None:
     """The place that most layers' weights point to; None where they point nowhere in common."""
+    votes = Counter(rule for module in modules for rule in {rule_of(module, own) for own in options.get(module, ())})
     best = votes.most_common(2)
-    if not best or (num_modules > 1 and best[0][1] < max(2, num_modules / 2)):
+    if not best or (len(modules) > 1 and best[0][1] < max(2, len(modules) / 2)):
         return None
     if len(best) > 1 and best[1][1] == best[0][1]:
         return None

@@ -3,7 +3,7 @@
 import math
 
 from probe.align.audit.beside import Beside
-from probe.align.audit.comparison import Comparison, Value
+from probe.align.audit.comparison import Comparison, Layout, Value
 from probe.align.audit.places import Place
 from probe.align.audit.verdict import Kind, Verdict, template
 from probe.dump import Weight
@@ -18,6 +18,13 @@ def moved(name: str, where: list[str], compared: Comparison | None) -> Verdict:
     if compared and compared.value in (Value.SCALED, Value.PARTLY_SCALED):
         return Verdict(name, Kind.SCALED, place, where[0], comparison=compared)
     return Verdict(name, Kind.MOVED, place, where[0], comparison=compared)
+
+
+def beyond(name: str, place: Place) -> Verdict:
+    """It should be some rows of a fused weight, and is others of it."""
+    found = Comparison(Layout.PERMUTED, Value.EQUAL)
+    why = "beyond its own part of that weight"
+    return Verdict(name, Kind.INCONSISTENT, str(place), place.home, why=why, comparison=found)
 
 
 def misplaced(weight: Weight, holders: list[Weight], beside: Beside) -> Verdict:

@@ -6,6 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.dump import Axis
+
 
 class Layout(StrEnum):
     """How the candidate's vectors are ordered."""
@@ -73,6 +75,8 @@ class Comparison:
     """Of a rotary permutation."""
     digest: int = 0
     """Tells one permutation from another."""
+    axis: Axis | None = None
+    """Of the reference's vectors that were compared."""
 
     @property
     def is_same_weight(self) -> bool:
@@ -107,3 +111,8 @@ def permutation_layout(order: NDArray[np.int64]) -> tuple[Layout, int]:
 
 def permutation_digest(order: NDArray[np.int64]) -> int:
     return hash(order.astype(np.int64).tobytes())
+
+
+def is_quantized_type(stored: str) -> bool:
+    """Whether numbers of this dtype need scales, which lie elsewhere."""
+    return stored in ("int8", "uint8") or stored.startswith("float8")

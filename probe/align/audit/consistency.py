@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from probe.align.audit.comparison import Comparison, Layout, Value
 from probe.align.audit.likeness import Likeness, module_of
-from probe.align.audit.verdict import Kind, Verdict, template
+from probe.align.audit.verdict import SUSPICIOUS, Kind, Verdict, template
 
 ROTARY = (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED)
 THERE = (
@@ -73,11 +73,14 @@ def _through_classes(verdicts: list[Verdict], likeness: Likeness) -> list[Verdic
 
 
 def _rotary_alone(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
-    """q permuted for another rotary layout and k not: their products are then none."""
+    """q permuted for another rotary layout and k not: their products are then none. Nothing is said beside a weight
+    that is suspicious for another reason: how that one was permuted is not known."""
     permuted: dict[str, set[str]] = defaultdict(set)
     for verdict in verdicts:
-        if verdict.comparison and _converted(verdict) and verdict.comparison.layout in (*ROTARY, Layout.PERMUTED):
-            permuted[module_of(module_of(verdict.reference))].add(module_of(verdict.reference))
+        module = module_of(verdict.reference)
+        is_permuted = verdict.comparison and verdict.comparison.layout in (*ROTARY, Layout.PERMUTED)
+        if is_permuted or (verdict.kind in SUSPICIOUS and verdict.kind is not Kind.INCONSISTENT):
+            permuted[module_of(module)].add(module)
     checked = []
     for verdict in verdicts:
         alone = len(permuted[module_of(module_of(verdict.reference))]) == 1

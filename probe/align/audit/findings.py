@@ -39,7 +39,8 @@ def _key(verdict: Verdict) -> tuple[object, ...]:
     if verdict.kind is Kind.NOTHING_LOADED:
         return (verdict.kind,)
     if verdict.kind not in SUSPICIOUS and verdict.kind not in (Kind.UNKNOWN, Kind.ABSENT, Kind.EXTRA):
-        return verdict.kind, _doing(verdict)
+        found = verdict.comparison
+        return verdict.kind, verdict.why, found.layout if found and verdict.kind is Kind.QUANTIZED else _doing(verdict)
     name, _ = template(verdict.reference)
     return verdict.kind, name, template(verdict.holds)[0], verdict.why, _doing(verdict)
 
@@ -100,7 +101,7 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
         case Kind.UNKNOWN:
             said = f"{place} could not be told to be the reference's: {first.why}"
         case Kind.QUANTIZED:
-            return f"{many}: quantized or otherwise perturbed, SQNR from about {sqnr or 0:.0f} dB on"
+            return f"{many}: quantized or otherwise perturbed{why}, SQNR from about {sqnr or 0:.0f} dB on"
         case _:
             return f"{many}: {_doing(first)}"
     return said + _layers(members)

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from probe.align.audit.astray import misplaced, moved, not_there
+from probe.align.audit.astray import beyond, misplaced, moved, not_there
 from probe.align.audit.beside import Beside
 from probe.align.audit.comparison import Value
 from probe.align.audit.places import Place
+from probe.align.audit.scheme import scheme
 from probe.align.audit.search import Search
 from probe.align.audit.verdict import Kind, Verdict, kind_of
 from probe.dump import Dump, Weight
@@ -37,6 +38,8 @@ def judge(reference: Dump, candidate: Dump, places: dict[str, Place]) -> tuple[l
             where = sorted(elsewhere[name])
             claimed.update(where)
             verdicts.append(moved(name, where, search.scattered.get(name)))
+        elif place and name in search.beyond:
+            verdicts.append(beyond(name, place))
         elif place and holders.get(name):
             verdicts.append(misplaced(weight, holders[name], beside))
         elif place:
@@ -48,10 +51,12 @@ def judge(reference: Dump, candidate: Dump, places: dict[str, Place]) -> tuple[l
 
 def _in_place(weight: Weight, place: Place, beside: Beside) -> Verdict:
     compared = beside.compared[weight.name]
-    kind = kind_of(compared, place.parts[0][0].dtype)
+    stored = place.parts[0][0].dtype
+    kind = kind_of(compared, stored)
     if kind in (Kind.EQUAL, Kind.ROUNDED) and _is_copy(weight, place):
         kind = Kind.UNTIED
-    return Verdict(weight.name, kind, str(place), place.home, comparison=compared)
+    why = scheme(compared, stored) if kind is Kind.QUANTIZED and len(weight.shape) > 1 else ""
+    return Verdict(weight.name, kind, str(place), place.home, why=why, comparison=compared)
 
 
 def _is_copy(weight: Weight, place: Place) -> bool:

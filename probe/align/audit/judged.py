@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.align.audit.comparison import Comparison, Layout, Value, is_quantized_type
 from probe.align.audit.sketched import ALIKE, Vectors, alive_rows, both_alive, distances
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.dump.weight import NUM_PROJECTIONS
@@ -43,7 +43,8 @@ def judged(
     sure = max(1e-3, 2 * max(UNIT_ROUNDOFF.get(dtype, 0.0) for dtype in dtypes)) if rounded else 0.03 + noise
     equal = noise <= RESOLVED and len(set(dtypes)) == 1
     value, constant = Value.EQUAL if equal else Value.ROUNDED if rounded else Value.PERTURBED, 0.0
-    if spread > sure + np.sqrt(noise):
+    independent = 1e-3 + DEVIATIONS * np.sqrt(noise / own.length)
+    if spread > (independent if any(map(is_quantized_type, dtypes)) else sure + np.sqrt(noise)):
         value = Value.VECTORS_SCALED
     elif abs(factor - 1) > sure:
         value, constant = Value.SCALED, factor
@@ -54,7 +55,7 @@ def judged(
     away = float((np.abs(ratios / factor - 1) > FAR_SCALED + 5 * np.sqrt(noise)).mean())
     if value is not Value.VECTORS_SCALED and away > 1 - MOST:
         value, constant, share = Value.PARTLY, 0.0, 1 - away
-    return Comparison(layout, value, share, noise, constant, head_dim, digest)
+    return Comparison(layout, value, share, noise, constant, head_dim, digest, own.axis)
 
 
 def _step(ratios: NDArray[np.float64], tolerance: float) -> tuple[float, float] | None:

@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.audit.axes import axes_of_vectors, moves_axes
-from probe.align.audit.comparison import Comparison, Layout, Value, permutation_digest, permutation_layout
+from probe.align.audit.comparison import (
+    Comparison,
+    Layout,
+    Value,
+    is_quantized_type,
+    permutation_digest,
+    permutation_layout,
+)
 from probe.align.audit.judged import DEVIATIONS, MOST, judged
 from probe.align.audit.nearest import NEAR, Nearest
 from probe.align.audit.places import Place
@@ -40,15 +47,13 @@ def compare_matrices(reference: Dump, weight: Weight, candidate: Dump, place: Pl
     ours, theirs = list(vectors_of(reference, whole(weight))), list(vectors_of(candidate, place))
     dtypes = (weight.dtype, *(part.dtype for part, _ in place.parts))
     trials = sorted(((o, t) for o in ours for t in theirs if _comparable(o, t)), key=_preference)
-    perturbed = None
-    for own, other in trials:
-        if share_alike(own, other) >= MOST:
-            found = judged(own, other, dtypes, layout_of(own, other))
-            if found.value is not Value.PERTURBED:
-                return found  # rows may look perturbed where each column has a factor of its own
-            perturbed = perturbed or found
-    if perturbed:
-        return perturbed
+    alike = [
+        judged(own, other, dtypes, layout_of(own, other)) for own, other in trials if share_alike(own, other) >= MOST
+    ]
+    if alike and any(map(is_quantized_type, dtypes)):
+        return min(alike, key=lambda found: found.noise)  # scales of columns leave noise in rows
+    if alike:
+        return next((found for found in alike if found.value is not Value.PERTURBED), alike[0])
     for own, other in trials:
         order = _order(own, other)
         if order is not None:

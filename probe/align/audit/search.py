@@ -18,6 +18,12 @@ class Search:
         self.scattered: dict[str, Comparison] = {}
         """Of weights whose rows lie in several: what became of them. Filled by `elsewhere`."""
 
+        self.beyond: set[str] = set()
+        """Weights that should be a part of a candidate's weight, and lie in it elsewhere. Filled by `elsewhere`."""
+
+    def _home_of_parts(self, name: str) -> set[str]:
+        return {part.name for part, ranges in self._beside.places[name].parts if ranges}
+
     def holders(self) -> dict[str, list[Weight]]:
         """Per weight that is not in its place: whose values are there.
 
@@ -59,6 +65,8 @@ class Search:
                 values = self._beside.our_values.of(weight)
                 equal = [] if values is None else self._theirs.equal_vectors(values, (weight.dtype,))
                 found[weight.name] = {owner.name for owner in equal}
+            if weight.name in places and found[weight.name] & self._home_of_parts(weight.name):
+                self.beyond.add(weight.name)
             if weight.name in places:  # a place of its own, and values in another weight's: that is a bug
                 found[weight.name] -= places_of_others
         return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from probe.align.audit.comparison import Comparison, Layout, Value
+from probe.align.audit.comparison import Comparison, Layout, Value, is_quantized_type
 from probe.tap import template as template_of_module
 
 template = lru_cache(1 << 14)(template_of_module)
@@ -78,12 +78,11 @@ def kind_of(found: Comparison, stored: str) -> Kind:
     """The kind of a weight that is in its place; `stored` is its dtype there."""
     match found.value:
         case Value.SCALED:
-            is_integer = "int" in stored or stored.startswith("float8")
-            return Kind.QUANTIZED if is_integer else Kind.SCALED
+            return Kind.QUANTIZED if is_quantized_type(stored) else Kind.SCALED
         case Value.PARTLY_SCALED:
             return Kind.SCALED
         case Value.VECTORS_SCALED:
-            return Kind.VECTORS_SCALED
+            return Kind.QUANTIZED if is_quantized_type(stored) else Kind.VECTORS_SCALED
         case Value.PERTURBED:
             return Kind.QUANTIZED
         case Value.OFFSET:

@@ -8,7 +8,7 @@ judge         a verdict a weight; astray has those of what is not in its place
 consistency   like weights are converted alike; likeness says which are
 crossing      swaps that are the same in all layers
 layers        weights in another layer than those around them
-findings      verdicts, grouped
+findings      verdicts, grouped; words says what was done
 """
 
 from probe.align.audit.consistency import inconsistent

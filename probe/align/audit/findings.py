@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from probe.align.audit.comparison import Layout, Value
 from probe.align.audit.verdict import SUSPICIOUS, Kind, Verdict, template
+from probe.align.audit.words import doing, factor, layers
 from probe.report import WeightFinding
 
 FIRST = tuple(kind for kind in Kind if kind in SUSPICIOUS)
@@ -40,9 +40,9 @@ def _key(verdict: Verdict) -> tuple[object, ...]:
         return (verdict.kind,)
     if verdict.kind not in SUSPICIOUS and verdict.kind not in (Kind.UNKNOWN, Kind.ABSENT, Kind.EXTRA):
         found = verdict.comparison
-        return verdict.kind, verdict.why, found.layout if found and verdict.kind is Kind.QUANTIZED else _doing(verdict)
+        return verdict.kind, verdict.why, found.layout if found and verdict.kind is Kind.QUANTIZED else doing(verdict)
     name, _ = template(verdict.reference)
-    return verdict.kind, name, template(verdict.holds)[0], verdict.why, _doing(verdict)
+    return verdict.kind, name, template(verdict.holds)[0], verdict.why, doing(verdict)
 
 
 def _finding(members: list[Verdict]) -> WeightFinding:
@@ -85,9 +85,9 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
             matrices = f"{len(members)} of the reference's weights are nowhere in the candidate"
             return f"{matrices}: was it converted and loaded at all, and from the same checkpoint?"
         case Kind.SCALED:
-            said = f"{place} is the reference's {_factor(first)}"
+            said = f"{place} is the reference's {factor(first)}"
         case Kind.INCONSISTENT:
-            said = f"{place} is the reference's {_doing(first)}, {first.why}"
+            said = f"{place} is the reference's {doing(first)}, {first.why}"
         case Kind.NONFINITE:
             said = f"{place} holds NaN or infinity"
         case Kind.PARTLY:
@@ -103,53 +103,5 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
         case Kind.QUANTIZED:
             return f"{many}: quantized or otherwise perturbed{why}, SQNR from about {sqnr or 0:.0f} dB on"
         case _:
-            return f"{many}: {_doing(first)}"
-    return said + _layers(members)
-
-
-def _factor(verdict: Verdict) -> str:
-    found = verdict.comparison
-    if found is None:
-        return "times a constant"
-    part = f" in {found.share:.0%} of its rows or columns alone" if found.value is Value.PARTLY_SCALED else ""
-    return f"times {found.constant:.3g}{part}"
-
-
-def _layers(members: list[Verdict]) -> str:
-    """Where {i} is, in words."""
-    if len(members) < 2:
-        return ""
-    indices = [template(verdict.reference)[1] for verdict in members]
-    shown = ", ".join(".".join(map(str, index)) for index in indices[:8])
-    return f", i = {shown}{', ...' if len(indices) > 8 else ''}"
-
-
-def _doing(verdict: Verdict) -> str:
-    """What was done to a weight that is in its place."""
-    if verdict.kind is Kind.MOVED:
-        return "found by their values, under other names or in several parts"
-    if verdict.kind in (Kind.TIED, Kind.UNTIED):
-        return "tied to another weight" + (" on one side, a copy on the other" if verdict.kind is Kind.UNTIED else "")
-    found = verdict.comparison
-    if found is None or not found.is_same_weight:
-        return str(verdict.kind)
-    words = []
-    if found.layout in (Layout.HALVES_INTERLEAVED, Layout.INTERLEAVED_HALVED):
-        words.append(f"with each head's {found.head_dim} rows from {found.layout} order (RoPE)")
-    elif found.layout is Layout.PERMUTED:
-        words.append("with its rows in another order")
-    elif found.layout is Layout.TRANSPOSED:
-        words.append("transposed")
-    elif found.layout is Layout.AXES:
-        words.append("with its axes in another order")
-    if found.value is Value.OFFSET:
-        words.append(f"plus {found.constant:g}")
-    elif found.value is Value.VECTORS_SCALED:
-        words.append("with its rows or columns scaled one by one")
-    elif found.value is Value.PERTURBED:
-        words.append("perturbed")
-    elif found.value is Value.ROUNDED and not words:
-        words.append("rounded")
-    if verdict.kind is Kind.INCONSISTENT and not words:
-        return "in another order" if found.digest else "unchanged"
-    return " and ".join(words) or "equal"
+            return f"{many}: {doing(first)}"
+    return said + layers(members)

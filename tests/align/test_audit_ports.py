@@ -6,7 +6,7 @@ import torch
 from tests.align.auditing import Auditor, suspicious
 from tests.ports.styles import STYLES
 from tests.zoo.architectures import Size
-from tests.zoo.weight_bugs import change, fresh
+from tests.zoo.weight_bugs import change, fresh, swap
 
 
 def reversed_rows(weight: torch.Tensor) -> torch.Tensor:
@@ -58,3 +58,17 @@ def test_one_shard_or_expert_that_is_scaled(style: str, weight: str, share: str,
     [found] = suspicious(Auditor(tmp_path)(reference, candidate.to(dtype), *port.fed()))
     assert found.kind == "scaled"
     assert f"is the reference's times {factor:g} in {share} of its rows or columns alone" in found.message
+
+
+@pytest.mark.parametrize("layers", [(0, 1), (1, 2)], ids=str)
+def test_norms_of_two_layers_that_are_exchanged_under_a_port_s_own_names(layers: tuple[int, int], tmp_path):
+    """The mapping follows the values; all else of those layers does not."""
+    [port] = [one for one in STYLES if one.name == "qwen3, a matrix a head"]
+    reference = port.reference(Size(layers=3))
+    candidate = port.candidate(reference)
+    first, second = (f"blocks.{layer}.norm_1.weight" for layer in layers)
+    swap(first, second, candidate)
+    [found] = suspicious(Auditor(tmp_path)(reference, candidate, *port.fed()))
+    assert found.kind == "other layer's"
+    assert f"{first} holds model.layers.{layers[1]}.input_layernorm.weight" in found.message
+    assert f"{second} holds model.layers.{layers[0]}.input_layernorm.weight" in found.message

@@ -7,7 +7,6 @@ search        whose values these are, and where a weight's own are: lookup, near
 judge         a verdict a weight; astray has those of what is not in its place
 consistency   like weights are converted alike; likeness says which are
 crossing      swaps that are the same in all layers
-layers        weights in another layer than those around them
 findings      verdicts, grouped; words says what was done
 """
 
@@ -15,7 +14,6 @@ from probe.align.audit.consistency import inconsistent
 from probe.align.audit.crossing import crossed
 from probe.align.audit.findings import findings
 from probe.align.audit.judge import judge
-from probe.align.audit.layers import in_other_layers
 from probe.align.audit.leftovers import extra, missing
 from probe.align.audit.likeness import Likeness
 from probe.align.audit.places import places
@@ -31,7 +29,7 @@ def audit(reference: Dump, candidate: Dump, mapping: Mapping) -> tuple[WeightFin
     where = places(reference, candidate, mapping)
     verdicts, claimed = judge(reference, candidate, where)
     verdicts = inconsistent(verdicts, Likeness(reference, candidate))
-    verdicts = in_other_layers(crossed(verdicts, reference, candidate))
+    verdicts = crossed(verdicts, reference, candidate)
     unclaimed = [w for w in candidate.weights if (w.tied_to or w.name) not in claimed]
     verdicts = missing(verdicts, reference, unclaimed)
     return findings([*verdicts, *extra(verdicts, unclaimed)])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.zoo.bug import Site
 from tests.zoo.draw import draw
-from tests.zoo.pairs import DTYPES, FIXED, PORTS, SAME_CODE, Pair, cast
+from tests.zoo.pairs import DECODERS, DTYPES, FIXED, PORTS, SAME_CODE, Pair, cast, ported, renamings
 from tests.zoo.planted.attention import core
 from tests.zoo.planted.ropes import head_dim
 from tests.zoo.plants import change_weight, num_layers, together, with_argument, with_function, wrap
@@ -211,7 +211,7 @@ BENIGN = [
     Benign("int8 weights", ("llama", "gemma", "qwen3"), all_quantized(8), dtypes=("fp32", "bf16"), quantized=True),
     Benign("int4 weights", ("llama", "granite"), all_quantized(4), dtypes=("fp32", "bf16"), quantized=True),
     Benign("-1e9 for -inf", ("llama", "gpt2", "gemma2"), mask_of(-1e9), dtypes=("fp32", "bf16")),
-    Benign("a port", tuple(view for view in VIEWS if view != "whisper-encoder"), None, tuple(PORTS), dtypes=ALL),
+    Benign("a port", tuple(view for view in VIEWS if view != "whisper-encoder"), None, (*PORTS, *DECODERS), dtypes=ALL),
 ]
 
 
@@ -224,8 +224,8 @@ def benign_pair(one: Benign, view: str, part: str, seed: int, style: str, dtype:
     if one.change:
         one.change(Site(candidate, view, layers, drawn.generator))
     if style != SAME_CODE:
-        candidate = PORTS[style].convert(candidate.state_dict(), candidate.config)
-    renamed = dict(PORTS[style].renamed) if style in PORTS else {}
+        candidate = ported(candidate, view, style)
+    renamed = renamings(style)
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
     reference = drawn.reference.to(DTYPES[reference_dtype])
     inputs = cast(drawn.inputs, reference_dtype)

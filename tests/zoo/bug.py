@@ -52,8 +52,8 @@ class Bug:
     """Roles; any of them is right, where code and data part or a port has no point between."""
     weights: Plant | None = None
     code: Plant | None = None
-    spec: Callable[[Any, Site], Any] | None = None
-    """A layer's settings to other ones; for `scope` "model" the whole model's."""
+    spec: Callable[[Any], Any] | None = None
+    """A layer's settings to other ones; the whole model's, where `scope` is "model"."""
     scope: str = "layers"
     """"layers": in one or in all of them, as drawn; "layer": one; "all": all; "model": in none."""
     also: tuple[str, ...] = ()
@@ -71,7 +71,21 @@ class Bug:
     def causes(self) -> tuple[str, ...]:
         return (self.cause, *self.also)
 
-    def where(self, site: Site) -> tuple[str, ...]:
-        """Names of the reference's modules where it may be found."""
+    def where(self, site: Site, style: str) -> tuple[str, ...]:
+        """Names of the reference's modules where it may be found in a candidate of this style."""
         known = VIEWS[site.view][1]
-        return tuple(name for role in self.places if role in known for name in site.names(role))
+        functional = [AROUND[role] for role in self.places if role in AROUND] if style in FUNCTIONAL_NORMS else []
+        return tuple(name for role in (*self.places, *functional) if role in known for name in site.names(role))
+
+
+FUNCTIONAL_NORMS = ("nano decoder",)
+"""Styles in which a norm is a line in its parent's code: nothing tells the line from its neighbours but its cause."""
+AROUND = {
+    "attn_norm": "layer",
+    "mlp_norm": "layer",
+    "post_attn_norm": "layer",
+    "post_mlp_norm": "layer",
+    "q_norm": "attn",
+    "k_norm": "attn",
+    "final_norm": "model",
+}

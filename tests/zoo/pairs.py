@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from tests.ports.styles import STYLES
 from tests.zoo.bug import Bug, Site
+from tests.zoo.decoder.convert import INPUT as DECODERS
+from tests.zoo.decoder.convert import convert
+from tests.zoo.decoder.settings import VIEWS as DECODED
+from tests.zoo.decoder.settings import from_config
 from tests.zoo.draw import Inputs, choose, draw
 from tests.zoo.outputs import final, of_tokens, relative
 from tests.zoo.plants import num_layers
@@ -51,11 +55,18 @@ class Pair:
     """Of a narrow candidate, how far the bugs' own effect is above its rounding, in standard deviations."""
 
 
+def fits(style: str, view: str) -> bool:
+    """Whether there is a port of the view in this style."""
+    if style in DECODERS:
+        return view in DECODED
+    return style in PORTS and PORTS[style].architecture == VIEWS[view][0]
+
+
 def styles_of(bug: Bug, view: str) -> list[str]:
     """Whose code the bug can be planted in."""
-    fitting = [name for name, style in PORTS.items() if style.architecture == VIEWS[view][0]]
-    ported = fitting if bug.weights else []
-    return [SAME_CODE, *ported] if bug.code or bug.weights else ported
+    ports = [name for name in PORTS if bug.weights and fits(name, view)]
+    decoders = [name for name in DECODERS if (bug.weights or bug.spec) and fits(name, view)]
+    return [*([SAME_CODE] if bug.code or bug.weights else []), *ports, *decoders]
 
 
 def pair(
@@ -82,18 +93,16 @@ def pair(
             drawn = replace(drawn, inputs=one.fed(drawn.inputs, drawn.generator))
     source, changed = copy.deepcopy(drawn.reference), copy.deepcopy(drawn.reference)
     sites = [_site(one, changed, view, scope, "" if same_layer else one.name, seed) for one in bugs]
-    if style == SAME_CODE:
-        clean, candidate = source, changed
-        for one, site in zip(bugs, sites, strict=True):
-            plant = one.code or one.weights
-            assert plant is not None, one.name
+    clean, candidate = source, changed
+    for one, site in zip(bugs, sites, strict=True):
+        plant = one.weights if style != SAME_CODE else one.code or one.weights
+        assert plant or one.spec, one.name
+        if plant:
             plant(site)
-    else:
-        for one, site in zip(bugs, sites, strict=True):
-            assert one.weights is not None, one.name
-            one.weights(site)
-        clean, candidate = (PORTS[style].convert(model.state_dict(), model.config) for model in (source, changed))
-    renamed = dict(PORTS[style].renamed) if style in PORTS else {}
+    if style != SAME_CODE:
+        numbered = [(one, site) for one, site in zip(bugs, sites, strict=True) if one.spec and not one.weights]
+        clean, candidate = ported(source, view, style), ported(changed, view, style, numbered)
+    renamed = renamings(style)
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
     theirs, ours = final(clean, fed), final(drawn.reference, drawn.inputs)
     unlike = relative(of_tokens(ours, theirs, drawn.inputs), theirs)
@@ -110,12 +119,31 @@ def pair(
         candidate.to(DTYPES[dtype]),
         cast(drawn.inputs, reference_dtype),
         cast(fed, dtype),
-        tuple(one.where(site) for one, site in zip(bugs, sites, strict=True)),
+        tuple(one.where(site, style) for one, site in zip(bugs, sites, strict=True)),
         unlike,
         effect,
         output,
         strength,
     )
+
+
+def ported(model: nn.Module, view: str, style: str, changes: Sequence[tuple[Bug, Site]] = ()) -> nn.Module:
+    """A port of a transformers model, its settings changed where these sites are."""
+    if style in PORTS:
+        return PORTS[style].convert(model.state_dict(), model.config)
+    settings = from_config(model.config, view)
+    for bug, site in changes:
+        if bug.scope == "model":
+            settings = bug.spec(settings)
+        else:
+            layers = [bug.spec(s) if n in site.layers else s for n, s in enumerate(settings.layers)]
+            settings = replace(settings, layers=tuple(layers))
+    return convert(style, model.state_dict(), settings)
+
+
+def renamings(style: str) -> dict[str, str]:
+    """What a port calls its inputs, where that is not the reference's name."""
+    return dict(PORTS[style].renamed) if style in PORTS else {"input_ids": DECODERS.get(style, "input_ids")}
 
 
 def cast(inputs: Inputs, dtype: str) -> Inputs:

@@ -8,12 +8,12 @@ import torch
 from tests.zoo.benign import BENIGN, Benign, benign_pair
 from tests.zoo.bug import Bug
 from tests.zoo.draw import choose
-from tests.zoo.pairs import PORTS, SAME_CODE, Pair, pair, styles_of
-from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards
+from tests.zoo.pairs import DECODED, DECODERS, SAME_CODE, Pair, fits, pair, styles_of
+from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards, specs
 from tests.zoo.roles import VIEWS
 
-FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards)
-BUGS: list[Bug] = [bug for family in FAMILIES for bug in family.BUGS]
+FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards, specs)
+BUGS: list[Bug] = specs.with_specs([bug for family in FAMILIES for bug in family.BUGS])
 ROUNDS = ("fp32", "fp32", "bf16")
 """The candidates' dtypes in which each bug is planted, in each part."""
 NUM_SEVERAL = 16
@@ -109,7 +109,7 @@ def _benign(one: Benign, part: str, shift: int) -> list[Planned]:
     seed, generator = _draws(one.name, part, shift)
     pairs = []
     for view in one.fits:
-        styles = [name for name in one.styles if name == SAME_CODE or PORTS[name].architecture == VIEWS[view][0]]
+        styles = [name for name in one.styles if name == SAME_CODE or fits(name, view)]
         for style in styles:
             dtype = choose(generator, one.dtypes)
             reference_dtype = "fp32" if "fp32" in one.reference_dtypes else dtype
@@ -124,7 +124,12 @@ def _several(part: str, number: int, shift: int) -> Planned:
     seed, generator = _draws(f"several {number}", part, shift)
     dtype = ("fp32", "fp32", "bf16")[number % 3]
     view = choose(generator, [name for name in VIEWS if name != "vit"])
-    fitting = [bug for bug in BUGS if view in bug.fits and not bug.fed and not bug.config and dtype in bug.dtypes]
+    style = choose(generator, (SAME_CODE, *DECODERS)) if view in DECODED else SAME_CODE
+    fitting = [
+        bug
+        for bug in BUGS
+        if view in bug.fits and style in styles_of(bug, view) and not bug.fed and not bug.config and dtype in bug.dtypes
+    ]
     if dtype != "fp32":
         fitting = [bug for bug in fitting if bug.cause not in SUBTLE]
     wanted, chosen = choose(generator, (3, 4)), []
@@ -133,7 +138,7 @@ def _several(part: str, number: int, shift: int) -> Planned:
             chosen.append(fitting[index])
     in_one_layer = number % 3 == 0
     seed += -seed % 3 + (0 if in_one_layer else 1)
-    return Planned(tuple(bug.name for bug in chosen), view, SAME_CODE, part, dtype, "fp32", seed)
+    return Planned(tuple(bug.name for bug in chosen), view, style, part, dtype, "fp32", seed)
 
 
 MASKS = ("attn.window", "attn.causal", "attn.padding_mask", "attn.mask_value", "attn.sink")

@@ -113,7 +113,7 @@ def merged_otherwise(mixed: Tensor) -> Tensor:
 
 def is_sliding(config: Any, layer: int) -> bool:
     kinds = getattr(config, "layer_types", None)
-    return kinds is None or kinds[layer] == "sliding_attention"
+    return bool(getattr(config, "sliding_window", None)) if kinds is None else kinds[layer] == "sliding_attention"
 
 
 def is_full(config: Any, layer: int) -> bool:

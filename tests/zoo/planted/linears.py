@@ -66,7 +66,7 @@ BUGS = [
         "rows rolled",
         "linear.row_order",
         (*LLAMAS, *LAYER_NORM),
-        ("up",),
+        ("up", "down", "mlp"),
         weights=change_weight("up", lambda w: w.roll(3, 0)),
         scope="layer",
     ),

@@ -173,19 +173,21 @@ BUGS = [
         weights=change_weight("attn_norm", torch.zeros_like, "bias"),
         also=("linear.bias_missing",),
     ),
-    Bug("query norm left out", "norm.missing", QK, ("q_norm",), code=wrap("q_norm", lambda forward, module, x: x)),
+    Bug(
+        "query norm left out", "norm.missing", QK, ("q_norm", "attn"), code=wrap("q_norm", lambda forward, module, x: x)
+    ),
     Bug(
         "norm after attention left out",
         "norm.missing",
         FOUR,
-        ("post_attn_norm",),
+        ("post_attn_norm", "layer"),
         code=wrap("post_attn_norm", lambda forward, module, x: x),
     ),
     Bug(
         "final norm left out",
         "norm.missing",
         PLAIN,
-        ("final_norm",),
+        ("final_norm", "model"),
         code=wrap("final_norm", lambda forward, module, x: x),
         scope="model",
     ),

@@ -126,7 +126,7 @@ BUGS = [
         "rows of keys in the other layout",
         "rope.layout",
         ("llama", "mistral", "qwen2", "granite", "gemma"),
-        ("k",),
+        ("k", "attn"),
         weights=rows_interleaved("k"),
         also=("linear.row_order",),
     ),

@@ -229,6 +229,6 @@ def benign_pair(one: Benign, view: str, part: str, seed: int, style: str, dtype:
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
     reference = drawn.reference.to(DTYPES[reference_dtype])
     inputs = cast(drawn.inputs, reference_dtype)
-    narrow = candidate.to(DTYPES[dtype])
-    nothing = torch.zeros(0)
-    return Pair((), view, style, dtype, reference, narrow, inputs, cast(fed, dtype), (), 0.0, 0.0, nothing, None)
+    narrow, nothing = candidate.to(DTYPES[dtype]), torch.zeros(0)
+    told = (0.0, 0.0, nothing, None, one.quantized)
+    return Pair((), view, style, dtype, reference, narrow, inputs, cast(fed, dtype), (), *told)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -11,9 +11,10 @@ import probe
 from probe.errors import ProbeError
 from probe.report import Finding, Report, Verdict
 from tests.zoo import peers
-from tests.zoo.pairs import Pair
+from tests.zoo.pairs import DTYPES, Pair
 
 UNNAMED = "unknown"
+QUANTIZED = "linear.quantized"
 HONEST = 2e-5
 """Relative, in fp32: largest difference of a port without a bug from the reference; measured, 3e-6."""
 VISIBLE = 1e-7
@@ -46,6 +47,8 @@ class Outcome:
     findings: tuple[str, ...] = ()
     trouble: str = ""
     seconds: float = 0.0
+    ratio: float = 0.0
+    """The largest local error over its floor."""
     effect: float = 0.0
     """How much the bugs change the output, in fp32: ||planted - clean|| / ||clean||."""
     significance: float | None = None
@@ -66,40 +69,41 @@ def record_both(pair: Pair, folder: Path) -> tuple[Path, Path]:
 def judge(pair: Pair, name: str, part: str, folder: Path) -> Outcome:
     """Also for a benign pair, which has no bugs."""
     causes = tuple(bug.cause for bug in pair.bugs)
-    known = {"name": name, "causes": causes, "part": part, "dtype": pair.dtype}
-    unlike, effect = pair.unlike, pair.effect
-    if unlike > HONEST:
-        return Outcome(**known, trouble=f"the candidate without a bug is not the reference: {unlike:.1e}")
-    if pair.bugs and effect < VISIBLE:
-        return Outcome(**known, trouble=f"the bug changes nothing: {effect:.1e}")
+    blank = Outcome(name, causes, part, pair.dtype, effect=pair.effect, significance=pair.significance)
+    if pair.unlike > HONEST:
+        return replace(blank, trouble=f"the candidate without a bug is not the reference: {pair.unlike:.1e}")
+    if pair.bugs and pair.effect < VISIBLE:
+        return replace(blank, trouble=f"the bug changes nothing: {pair.effect:.1e}")
     paths = record_both(pair, folder)
     begun = time.perf_counter()
     try:
         report = probe.diff(*paths, reference=pair.reference)
     except ProbeError as error:
-        return Outcome(**known, trouble=str(error), effect=effect)
+        return replace(blank, trouble=str(error))
     seconds = time.perf_counter() - begun
+    noise = peers.own_noise(pair.reference, pair.inputs, DTYPES[pair.dtype])
+    blamed = peers.judge(report, paths, noise, {name for places in pair.places for name in places})
+    return replace(score(blank, report, pair), seconds=seconds, peers=blamed)
+
+
+def score(blank: Outcome, report: Report, pair: Pair) -> Outcome:
+    """What the report got right about the pair."""
     findings = [one for one in report.findings if not one.cause.startswith("precision.")]
-    return Outcome(
-        **known,
+    allowed = [one for one in findings if not (pair.may_be_quantized and one.cause == QUANTIZED)]
+    first = _first_place(report, findings)
+    planted = list(zip(pair.bugs, pair.places, strict=True))
+    return replace(
+        blank,
         verdict=str(report.verdict),
-        place=_first_place(report, findings) in {place for places in pair.places for place in places},
-        named=tuple(
-            any(one.cause in bug.causes and _at(one, places) for one in findings)
-            for bug, places in zip(pair.bugs, pair.places, strict=True)
-        ),
+        ratio=max((row.ratio or 0.0 for row in report.taps), default=0.0),
+        place=any(first in places for places in pair.places),
+        named=tuple(any(one.cause in bug.causes and _at(one, at) for one in findings) for bug, at in planted),
         located=tuple(any(_at(one, places) for one in findings) for places in pair.places),
-        wrong=tuple(_line(one) for one in findings if one.cause != UNNAMED and not _right(one, pair)),
-        stray=tuple(
-            _line(one) for one in findings if one.cause == UNNAMED and not any(_at(one, p) for p in pair.places)
-        ),
-        blamed=not pair.bugs and (report.verdict is Verdict.DIVERGED or bool(findings)),
-        first=_first_place(report, findings) or "nowhere",
+        wrong=tuple(_line(one) for one in allowed if one.cause != UNNAMED and not _right(one, pair)),
+        stray=tuple(_line(one) for one in findings if one.cause == UNNAMED and not _anywhere(one, pair)),
+        blamed=not pair.bugs and (report.verdict is Verdict.DIVERGED or bool(allowed)),
+        first=first or "nowhere",
         findings=tuple(_line(one) for one in report.findings),
-        seconds=seconds,
-        effect=effect,
-        significance=pair.significance,
-        peers=peers.judge(report, paths, {place for places in pair.places for place in places}),
     )
 
 
@@ -111,6 +115,10 @@ def _first_place(report: Report, findings: Sequence[Finding]) -> str | None:
 
 def _at(finding: Finding, places: Sequence[str]) -> bool:
     return bool({finding.module, *finding.modules} & set(places))
+
+
+def _anywhere(finding: Finding, pair: Pair) -> bool:
+    return any(_at(finding, places) for places in pair.places)
 
 
 def _right(finding: Finding, pair: Pair) -> bool:

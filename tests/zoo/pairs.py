@@ -53,6 +53,8 @@ class Pair:
     """The candidate's, in fp32."""
     significance: float | None
     """Of a narrow candidate, how far the bugs' own effect is above its rounding, in standard deviations."""
+    may_be_quantized: bool = False
+    """Whether `linear.quantized` may be said of a candidate without a bug."""
 
 
 def fits(style: str, view: str) -> bool:

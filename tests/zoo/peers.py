@@ -1,18 +1,24 @@
 """The rules of other tools, on the same aligned taps: which module each would blame first.
 
 Every rule reads pairs of outputs in order of execution and blames the first over its default threshold; none knows
-inherited error from local. Thresholds are the tools' own defaults, as their sources had them in November 2026.
+inherited error from local. Thresholds are the tools' own defaults, as their sources had them in November 2026. They
+read outputs of modules alone, so a module inside the one at fault is right for them too.
 """
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from probe.align.mapping import candidate_values
 from probe.align.pairs import align
 from probe.dump import Dump
 from probe.report import Report, TapComparison
+from tests.zoo.draw import Inputs
+from tests.zoo.outputs import relative
 
 Rule = Callable[[TapComparison], bool]
 SCALARS: dict[str, Rule] = {
@@ -23,10 +29,10 @@ SCALARS: dict[str, Rule] = {
 }
 ELEMENTWISE = "elementwise 1e-5 (Polygraphy)"
 TORCHLENS = "first op not allclose (TorchLens)"
-RATIOS = {"bf16 ratio >= 1.2 (Neuron)": 1.2, "bf16 ratio >= 3 (Neuron plugin)": 3.0}
+RATIOS = {"ratio to own noise >= 1.2 (Neuron)": 1.2, "ratio to own noise >= 3 (Neuron plugin)": 3.0}
 EPSILON = {"float64": 2.2e-16, "float32": 1.2e-7, "float16": 9.8e-4, "bfloat16": 7.8e-3}
-BF16_NOISE = 4.5e-3
-"""Relative L2 of one bfloat16 module against float32, where no bfloat16 run of the reference is at hand."""
+FP32_NOISE = 3.5e-7
+"""Relative L2 of one float32 module against float64: what an fp32 candidate is held against."""
 
 
 def _sglang(row: TapComparison) -> float:
@@ -38,21 +44,53 @@ def _sglang(row: TapComparison) -> float:
     return row.rel_l2**2 / (1 + size**2)
 
 
-def judge(report: Report, paths: tuple[Path, Path], places: set[str]) -> dict[str, bool]:
-    """Of each rule, whether the module it blames first is one of `places`; without places, whether it blames any."""
-    rows = [row for row in report.taps if ":out" in row.reference and row.reference.rpartition(":")[0]]
+def judge(report: Report, paths: tuple[Path, Path], noise: dict[str, float], places: set[str]) -> dict[str, bool]:
+    """Of each rule, whether the module it blames first is right; without places, whether it blames any.
+
+    `noise` is of `own_noise`.
+    """
+    rows = [row for row in report.taps if row.reference.endswith(":out")]
     blamed = {name: next((row.reference for row in rows if rule(row)), None) for name, rule in SCALARS.items()}
     for name, threshold in RATIOS.items():
-        blamed[name] = next((row.reference for row in rows if not row.rel_l2 < threshold * _noise(row)), None)
+        known = ((row, noise.get(_module(row.reference), None if noise else FP32_NOISE)) for row in rows)
+        over = (row.reference for row, own in known if own is not None and not row.rel_l2 < threshold * own)
+        blamed[name] = next(over, None)
     blamed |= _elementwise(rows, paths)
     if not places:
         return {name: tap is not None for name, tap in blamed.items()}
-    return {name: tap is not None and _module(tap) in places for name, tap in blamed.items()}
+    return {name: tap is not None and _is_right(_module(tap), places) for name, tap in blamed.items()}
 
 
-def _noise(row: TapComparison) -> float:
-    """Of the three-way rule's baseline: what the candidate's dtype is allowed."""
-    return {"bfloat16": BF16_NOISE, "float16": BF16_NOISE / 8}.get(row.dtype, 3.5e-7)
+def _is_right(module: str, places: set[str]) -> bool:
+    return module in places or any(module.startswith(f"{place}.") for place in places if "." in place)
+
+
+def own_noise(model: nn.Module, inputs: Inputs, dtype: torch.dtype) -> dict[str, float]:
+    """Of each module's output, how far the reference in `dtype` is from itself in fp32; nothing to say of fp32."""
+    if dtype == torch.float32:
+        return {}
+    wide, narrow = (_outputs(copy.deepcopy(model).to(kind), inputs, kind) for kind in (torch.float32, dtype))
+    both = [name for name in wide if name in narrow and wide[name].is_floating_point()]
+    return {name: max(relative(wide[name], narrow[name].float()), 1e-30) for name in both}
+
+
+def _outputs(model: nn.Module, inputs: Inputs, dtype: torch.dtype) -> dict[str, Tensor]:
+    outputs: dict[str, Tensor] = {}
+
+    def hook(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, given: object, output: object) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            if isinstance(first, Tensor):
+                outputs.setdefault(name, first.clone())
+
+        return keep
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules()]
+    with torch.no_grad():
+        model(**{name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()})
+    for handle in handles:
+        handle.remove()
+    return outputs
 
 
 def _elementwise(rows: list[TapComparison], paths: tuple[Path, Path]) -> dict[str, str | None]:

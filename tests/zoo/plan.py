@@ -14,7 +14,7 @@ from tests.zoo.roles import VIEWS
 
 FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards, specs)
 BUGS: list[Bug] = specs.with_specs([bug for family in FAMILIES for bug in family.BUGS])
-ROUNDS = ("fp32", "fp32", "bf16")
+ROUNDS = ("fp32", "fp32", "bf16", "fp16")
 """The candidates' dtypes in which each bug is planted, in each part."""
 NUM_SEVERAL = 16
 """In each part."""

@@ -2,7 +2,8 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +22,7 @@ def counts(outcome: Outcome) -> bool:
 def print_tables(outcomes: list[Outcome], console: Console) -> None:
     console.print(_parts(outcomes))
     console.print(_causes([one for one in outcomes if len(one.causes) == 1]))
+    console.print(_benign([one for one in outcomes if not one.causes]))
     console.print(_peers(outcomes))
     for line in misses(outcomes):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -36,13 +38,12 @@ def _parts(outcomes: list[Outcome]) -> Table:
         "place",
         "cause",
         "all bugs",
-        "wrong names",
+        "wrong",
         "stray",
         "blamed",
-        "s median",
-        "s max",
+        "ratio",
     )
-    table = Table(*columns, box=None, title="the zoo")
+    table = Table(*columns, "median s", "max s", box=None, title="the zoo")
     for (part, dtype, kind), group in _grouped(outcomes, lambda one: (one.part, one.dtype, kind_of(one))):
         strong = [one for one in group if counts(one)]
         bugs = [bug for one in strong for bug in one.named]
@@ -60,9 +61,19 @@ def _parts(outcomes: list[Outcome]) -> Table:
             str(sum(len(one.wrong) for one in group)),
             str(sum(len(one.stray) for one in group)),
             str(sum(one.blamed for one in group)) if not planted else "",
+            f"{max(one.ratio for one in group):.3g}" if not planted else "",
             f"{statistics.median(seconds):.2f}",
             f"{max(seconds):.2f}",
         )
+    return table
+
+
+def _benign(outcomes: list[Outcome]) -> Table:
+    """What kind of honest difference was blamed, and the largest ratio it reached."""
+    table = Table("benign difference", "pairs", "blamed", "ratio", box=None, title="benign")
+    for name, group in _grouped(outcomes, lambda one: one.name.partition(" [")[0]):
+        largest = f"{max(one.ratio for one in group):.3g}"
+        table.add_row(name, str(len(group)), str(sum(one.blamed for one in group)), largest)
     return table
 
 
@@ -134,8 +145,8 @@ def share(flags: Iterable[bool]) -> str:
     return f"{sum(flags)}/{len(flags)}" if flags else "-"
 
 
-def _grouped(outcomes, key):
-    groups = defaultdict(list)
+def _grouped(outcomes: list[Outcome], key: Callable[[Outcome], Any]) -> Iterable[tuple[Any, list[Outcome]]]:
+    groups: dict[Any, list[Outcome]] = defaultdict(list)
     for one in outcomes:
         groups[key(one)].append(one)
     return groups.items()

@@ -1,0 +1,178 @@
+"""The judge itself: what it plants is there, and what it counts is what a report says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import probe
+from probe.report import Finding, Report, Verdict
+from tests.zoo.judge import Outcome, judge, record_both, score
+from tests.zoo.outputs import final, relative
+from tests.zoo.pairs import Pair, pair, styles_of
+from tests.zoo.plan import BUGS, bug_named, planned
+from tests.zoo.table import counts
+
+PREFILL = [
+    "input.tokens",
+    "input.positions",
+    "input.mask",
+    "embed.scale",
+    "embed.rounding",
+    "embed.missing_weight",
+    "norm.eps",
+    "norm.weight_offset",
+    "norm.weight_swapped",
+    "norm.weight_missing",
+    "norm.missing",
+    "norm.order",
+    "norm.kind",
+    "linear.weight_missing",
+    "linear.weight_transposed",
+    "linear.weight_swapped",
+    "linear.row_order",
+    "linear.bias_missing",
+    "linear.quantized",
+    "attn.window",
+    "attn.causal",
+    "attn.padding_mask",
+    "attn.scale",
+    "attn.softcap",
+    "attn.kv_repeat",
+    "attn.head_order",
+    "attn.mask_value",
+    "attn.sink",
+    "rope.theta",
+    "rope.layout",
+    "rope.position",
+    "rope.scaling",
+    "rope.missing",
+    "rope.twice",
+    "rope.order",
+    "mlp.activation",
+    "mlp.gate_up_swapped",
+    "moe.router_normalization",
+    "moe.router_order",
+    "moe.top_k",
+    "moe.expert_order",
+    "moe.shared_expert",
+    "residual.scale",
+    "residual.order",
+    "head.untied",
+    "head.softcap",
+    "head.scale",
+    "quant.scale",
+    "quant.granularity",
+    "quant.activation",
+    "shard.missing_reduce",
+    "shard.order",
+]
+"""The closed vocabulary, less what needs a second step or is precision alone."""
+BLANK = Outcome("", (), "seen", "fp32")
+NORM = "model.layers.0.input_layernorm"
+
+
+def test_every_cause_that_shows_in_a_prefill_is_planted():
+    assert {bug.cause for bug in BUGS} == set(PREFILL)
+    assert {cause for bug in BUGS for cause in bug.also} <= set(PREFILL)
+
+
+def test_no_two_bugs_have_one_name():
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+
+
+def test_every_bug_can_be_planted_somewhere():
+    assert not [bug.name for bug in BUGS for view in bug.fits if not styles_of(bug, view)]
+
+
+@pytest.mark.parametrize("part", ["seen", "aside"])
+def test_the_zoo_is_as_large_as_it_should_be(part):
+    pairs = planned(part)
+    assert sum(not one.benign and len(one.names) == 1 for one in pairs) >= 300
+    assert sum(one.benign for one in pairs) >= 40
+    assert sum(len(one.names) > 2 for one in pairs) >= 10
+
+
+def test_the_parts_share_no_model():
+    widths = [pair(bug_named("no scale"), "llama", part, 3).reference.config.hidden_size for part in ("seen", "aside")]
+    assert widths[0] != widths[1]
+
+
+def test_one_seed_gives_one_pair():
+    first, second = (pair(bug_named("no scale"), "qwen2", "seen", 4) for _ in range(2))
+    assert relative(*(final(one.candidate, one.inputs) for one in (first, second))) == 0
+    assert first.places == second.places
+
+
+def test_a_bug_that_changes_nothing_is_refused(tmp_path: Path):
+    bug = replace(bug_named("no scale"), code=lambda site: None)
+    outcome = judge(pair(bug, "llama", "seen", 1), "", "seen", tmp_path)
+    assert outcome.trouble.startswith("the bug changes nothing")
+
+
+def test_a_port_that_is_wrong_without_a_bug_is_refused(tmp_path: Path):
+    honest = pair(bug_named("no scale"), "llama", "seen", 1)
+    outcome = judge(replace(honest, unlike=1e-3), "", "seen", tmp_path)
+    assert outcome.trouble.startswith("the candidate without a bug is not the reference")
+
+
+def test_an_eps_that_no_bfloat16_can_show_is_weak_and_a_scale_is_not():
+    eps = pair(bug_named("eps of Gemma's final norm"), "gemma2", "seen", 1, dtype="bf16")
+    scale = pair(bug_named("scale a little off"), "gemma2", "seen", 1, dtype="bf16")
+    assert not counts(replace(BLANK, significance=eps.significance))
+    assert counts(replace(BLANK, significance=scale.significance))
+
+
+@pytest.fixture(scope="module")
+def eps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pair, Report]:
+    """An eps in one layer, and what was reported of it."""
+    made = pair(bug_named("eps of the norm before attention"), "llama", "seen", 0, scope="layer")
+    paths = record_both(made, tmp_path_factory.mktemp("eps"))
+    return made, probe.diff(*paths, reference=made.reference)
+
+
+def reported(made: tuple[Pair, Report], *findings: tuple[str, str]) -> Outcome:
+    """As if these causes at these modules had been found."""
+    span = ("", "")
+    found = tuple(Finding(cause, module, (module,), span, "") for cause, module in findings)
+    return score(BLANK, replace(made[1], findings=found), made[0])
+
+
+def test_the_right_cause_at_the_right_module_is_right(eps):
+    (module,) = eps[0].places[0]
+    outcome = reported(eps, ("precision.compute", "model.norm"), ("norm.eps", module))
+    assert (outcome.place, outcome.named, outcome.wrong, outcome.stray) == (True, (True,), (), ())
+
+
+def test_another_cause_is_a_wrong_name_and_unknown_is_none(eps):
+    (module,) = eps[0].places[0]
+    assert reported(eps, ("norm.kind", module)).wrong
+    unknown = reported(eps, ("unknown", module))
+    assert (unknown.wrong, unknown.named, unknown.located) == ((), (False,), (True,))
+
+
+def test_the_right_cause_at_another_module_is_a_wrong_name(eps):
+    outcome = reported(eps, ("norm.eps", "lm_head"))
+    assert outcome.wrong
+    assert not outcome.place
+
+
+def test_unknown_where_no_bug_is_counts_as_stray(eps):
+    (module,) = eps[0].places[0]
+    assert reported(eps, ("unknown", module), ("unknown", "lm_head")).stray == ("unknown at lm_head",)
+
+
+def test_a_benign_pair_is_blamed_by_anything_but_precision(eps):
+    honest = replace(eps[0], bugs=(), places=()), replace(eps[1], verdict=Verdict.NOISE)
+    assert not reported(honest, ("precision.storage", NORM)).blamed
+    assert reported(honest, ("unknown", NORM)).blamed
+    quantized = replace(honest[0], may_be_quantized=True), honest[1]
+    assert not reported(quantized, ("linear.quantized", NORM)).blamed
+
+
+def test_a_bug_stands_where_it_is_whatever_is_planted_beside_it():
+    one, other = bug_named("no scale"), bug_named("matrix of zeros")
+    alone, both = pair(one, "llama", "seen", 2), pair([other, one], "llama", "seen", 2)
+    assert both.places[1] == alone.places[0]
+    assert torch.isfinite(both.output).all()

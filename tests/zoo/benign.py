@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.zoo.bug import Site
 from tests.zoo.draw import draw
-from tests.zoo.pairs import DECODERS, DTYPES, FIXED, PORTS, SAME_CODE, Pair, cast, ported, renamings
+from tests.zoo.pairs import DECODERS, DTYPES, FIXED, PLAIN, PORTS, SAME_CODE, Pair, cast, ported, renamings
 from tests.zoo.planted.attention import core
 from tests.zoo.planted.ropes import head_dim
 from tests.zoo.plants import change_weight, num_layers, together, with_argument, with_function, wrap
@@ -215,8 +215,10 @@ BENIGN = [
 ]
 
 
-def benign_pair(one: Benign, view: str, part: str, seed: int, style: str, dtype: str, reference_dtype: str) -> Pair:
-    """A candidate that is not wrong."""
+def benign_pair(
+    one: Benign, view: str, part: str, seed: int, style: str, dtype: str, reference_dtype: str, plain: bool = False
+) -> Pair:
+    """A candidate that is not wrong; `plain` as of tests/zoo/pairs.py."""
 
     drawn = draw(VIEWS[view][0], part, seed, **FIXED.get(style, {}))
     candidate = copy.deepcopy(drawn.reference)
@@ -227,7 +229,8 @@ def benign_pair(one: Benign, view: str, part: str, seed: int, style: str, dtype:
         candidate = ported(candidate, view, style)
     renamed = renamings(style)
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
-    reference = drawn.reference.to(DTYPES[reference_dtype])
+    reference = ported(drawn.reference, view, PLAIN) if plain else drawn.reference
+    reference = reference.to(DTYPES[reference_dtype])
     inputs = cast(drawn.inputs, reference_dtype)
     narrow, nothing = candidate.to(DTYPES[dtype]), torch.zeros(0)
     told = (0.0, 0.0, nothing, None, one.quantized)

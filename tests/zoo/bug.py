@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.zoo.roles import VIEWS
+from tests.zoo.roles import VIEWS, Roles
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Site:
     layers: tuple[int, ...]
     generator: torch.Generator
 
-    def names(self, role: str) -> list[str]:
+    def names(self, role: str, roles: Roles | None = None) -> list[str]:
         """The module's name in each of the layers; one name where the role is in none."""
-        name = VIEWS[self.view][1][role]
+        name = (roles or VIEWS[self.view][1])[role]
         return [name.replace("{i}", str(layer)) for layer in self.layers] if "{i}" in name else [name]
 
     def modules(self, role: str) -> list[Any]:
@@ -71,11 +71,14 @@ class Bug:
     def causes(self) -> tuple[str, ...]:
         return (self.cause, *self.also)
 
-    def where(self, site: Site, style: str) -> tuple[str, ...]:
-        """Names of the reference's modules where it may be found in a candidate of this style."""
-        known = VIEWS[site.view][1]
+    def where(self, site: Site, style: str, roles: Roles | None = None) -> tuple[str, ...]:
+        """Names of the reference's modules where it may be found in a candidate of this style.
+
+        `roles` are the reference's, where they are not the view's.
+        """
+        known = roles or VIEWS[site.view][1]
         functional = [AROUND[role] for role in self.places if role in AROUND] if style in FUNCTIONAL_NORMS else []
-        return tuple(name for role in (*self.places, *functional) if role in known for name in site.names(role))
+        return tuple(name for role in (*self.places, *functional) if role in known for name in site.names(role, known))
 
 
 FUNCTIONAL_NORMS = ("nano decoder",)

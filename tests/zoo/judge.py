@@ -45,6 +45,8 @@ class Outcome:
     """Of a benign pair: diverged, or a finding other than precision.*."""
     first: str = ""
     findings: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+    """Of the findings."""
     trouble: str = ""
     seconds: float = 0.0
     ratio: float = 0.0
@@ -104,6 +106,7 @@ def score(blank: Outcome, report: Report, pair: Pair) -> Outcome:
         blamed=not pair.bugs and (report.verdict is Verdict.DIVERGED or bool(allowed)),
         first=first or "nowhere",
         findings=tuple(_line(one) for one in report.findings),
+        messages=tuple(one.message for one in report.findings),
     )
 
 

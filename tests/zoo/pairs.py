@@ -17,11 +17,12 @@ from tests.zoo.decoder.settings import from_config
 from tests.zoo.draw import Inputs, choose, draw
 from tests.zoo.outputs import final, of_tokens, relative
 from tests.zoo.plants import num_layers
-from tests.zoo.roles import VIEWS
+from tests.zoo.roles import PLAIN_DECODER, VIEWS
 from tests.zoo.significance import significance
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SAME_CODE = "transformers"
+PLAIN = "plain decoder"
 ENORMOUS = 0.1
 """A change of the output that no rounding hides: it is not measured against it."""
 PORTS = {style.name: style for style in STYLES}
@@ -82,10 +83,12 @@ def pair(
     reference_dtype: str = "fp32",
     scope: str = "",
     same_layer: bool = False,
+    plain: bool = False,
 ) -> Pair:
     """`scope` is "layer" or "all"; by default it is drawn where the bug leaves it open.
 
-    With `same_layer`, bugs that are each in one layer are in the same one, where they may be.
+    With `same_layer`, bugs that are each in one layer are in the same one, where they may be. With `plain`, the
+    reference is no transformers model, but the same one as the plain decoder of tests/zoo/decoder.
     """
     bugs = (bug,) if isinstance(bug, Bug) else tuple(bug)
     config = {key: value for one in bugs for key, value in one.config.items()} | FIXED.get(style, {})
@@ -106,7 +109,8 @@ def pair(
         clean, candidate = ported(source, view, style), ported(changed, view, style, numbered)
     renamed = renamings(style)
     fed = {renamed.get(name, name): value for name, value in drawn.inputs.items()}
-    theirs, ours = final(clean, fed), final(drawn.reference, drawn.inputs)
+    reference = ported(drawn.reference, view, PLAIN) if plain else drawn.reference
+    theirs, ours = final(clean, fed), final(reference, drawn.inputs)
     unlike = relative(of_tokens(ours, theirs, drawn.inputs), theirs)
     output = final(candidate, fed)
     effect = relative(theirs, output)
@@ -117,11 +121,11 @@ def pair(
         view,
         style,
         dtype,
-        drawn.reference.to(DTYPES[reference_dtype]),
+        reference.to(DTYPES[reference_dtype]),
         candidate.to(DTYPES[dtype]),
         cast(drawn.inputs, reference_dtype),
         cast(fed, dtype),
-        tuple(one.where(site, style) for one, site in zip(bugs, sites, strict=True)),
+        tuple(one.where(site, style, PLAIN_DECODER if plain else None) for one, site in zip(bugs, sites, strict=True)),
         unlike,
         effect,
         output,

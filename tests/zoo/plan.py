@@ -1,14 +1,14 @@
 """Which pairs the zoo has: every bug in several models, styles and dtypes, benign ones, and several bugs at once."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from tests.zoo.benign import BENIGN, Benign, benign_pair
 from tests.zoo.bug import Bug
 from tests.zoo.draw import choose
-from tests.zoo.pairs import DECODED, DECODERS, SAME_CODE, Pair, fits, pair, styles_of
+from tests.zoo.pairs import DECODED, DECODERS, PORTS, SAME_CODE, Pair, fits, pair, styles_of
 from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards, specs
 from tests.zoo.roles import VIEWS
 
@@ -35,11 +35,14 @@ class Planned:
     reference_dtype: str
     seed: int
     benign: bool = False
+    plain: bool = False
+    """Whether the reference is the plain decoder, of which no library knows."""
 
     @property
     def name(self) -> str:
         side = "" if self.reference_dtype == "fp32" else f", reference {self.reference_dtype}"
-        return f"{' + '.join(self.names)} [{self.view}, {self.style}, {self.dtype}{side}, seed {self.seed}]"
+        plain = ", plain reference" if self.plain else ""
+        return f"{' + '.join(self.names)} [{self.view}, {self.style}, {self.dtype}{side}{plain}, seed {self.seed}]"
 
     @property
     def said(self) -> str:
@@ -56,7 +59,9 @@ class Planned:
         """With `scope` and `same_layer` as of tests/zoo/pairs.py, where they are not those of the plan."""
         if self.benign:
             one = next(one for one in BENIGN if one.name == self.names[0])
-            return benign_pair(one, self.view, self.part, self.seed, self.style, self.dtype, self.reference_dtype)
+            return benign_pair(
+                one, self.view, self.part, self.seed, self.style, self.dtype, self.reference_dtype, self.plain
+            )
         return pair(
             [bug_named(name) for name in self.names],
             self.view,
@@ -67,6 +72,7 @@ class Planned:
             reference_dtype=self.reference_dtype,
             scope=scope or ("layer" if len(self.names) > 1 else ""),
             same_layer=same_layer or self.same_layer,
+            plain=self.plain,
         )
 
 
@@ -78,6 +84,7 @@ def planned(part: str, shift: int = 0) -> list[Planned]:
     """All pairs of a part; `shift` draws other ones."""
     return [
         *(one for bug in BUGS for one in _planted(bug, part, shift)),
+        *(_plain(bug, part, shift) for bug in BUGS if _decoded(bug)),
         *(one for different in BENIGN for one in _benign(different, part, shift)),
         *(_several(part, number, shift) for number in range(NUM_SEVERAL)),
     ]
@@ -104,8 +111,22 @@ def _planted(bug: Bug, part: str, shift: int) -> list[Planned]:
     return pairs
 
 
+def _decoded(bug: Bug) -> list[str]:
+    """Views in which the bug can be planted into a decoder of tests/zoo/decoder."""
+    return [view for view in bug.fits if set(styles_of(bug, view)) & set(DECODERS)]
+
+
+def _plain(bug: Bug, part: str, shift: int) -> Planned:
+    """One pair whose two sides are both strangers to every library."""
+    seed, generator = _draws(f"plain {bug.name}", part, shift)
+    view = choose(generator, _decoded(bug))
+    style = choose(generator, [style for style in styles_of(bug, view) if style not in PORTS])
+    dtype = choose(generator, [dtype for dtype in ("fp32", "bf16") if dtype in bug.dtypes])
+    return Planned((bug.name,), view, style, part, dtype, "fp32", seed, plain=True)
+
+
 def _benign(one: Benign, part: str, shift: int) -> list[Planned]:
-    """In two dtypes each model, in every style that fits it."""
+    """Every model that it fits, in every style, each in a drawn dtype."""
     seed, generator = _draws(one.name, part, shift)
     pairs = []
     for view in one.fits:
@@ -116,6 +137,8 @@ def _benign(one: Benign, part: str, shift: int) -> list[Planned]:
             pairs.append(
                 Planned((one.name,), view, style, part, dtype, reference_dtype, seed + len(pairs), benign=True)
             )
+            if style in DECODERS:
+                pairs.append(replace(pairs[-1], plain=True))
     return pairs
 
 

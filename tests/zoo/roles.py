@@ -184,3 +184,31 @@ VIEWS: dict[str, tuple[str, Roles]] = {
     "whisper-decoder": ("whisper", _whisper("decoder")),
 }
 """Of each view, the architecture that it is of, and its roles."""
+
+PLAIN_DECODER: Roles = {
+    "model": "",
+    "top": "",
+    "embed": "tokens",
+    "rope": "blocks.{i}.attention",
+    "layer": "blocks.{i}",
+    "attn_norm": "blocks.{i}.before_attention",
+    "post_attn_norm": "blocks.{i}.after_attention",
+    "mlp_norm": "blocks.{i}.before_ffn",
+    "post_mlp_norm": "blocks.{i}.after_ffn",
+    "attn": "blocks.{i}.attention",
+    "q": "blocks.{i}.attention.query",
+    "k": "blocks.{i}.attention.key",
+    "v": "blocks.{i}.attention.value",
+    "q_norm": "blocks.{i}.attention.query_norm",
+    "k_norm": "blocks.{i}.attention.key_norm",
+    "o": "blocks.{i}.attention.out",
+    "mlp": "blocks.{i}.ffn",
+    "gate": "blocks.{i}.ffn.gate",
+    "up": "blocks.{i}.ffn.wide",
+    "gate_up": "blocks.{i}.ffn.gate",
+    "act": "blocks.{i}.ffn.act",
+    "down": "blocks.{i}.ffn.narrow",
+    "final_norm": "last_norm",
+    "head": "unembed",
+}
+"""The same roles in tests/zoo/decoder/plain.py, for pairs whose reference no library knows."""

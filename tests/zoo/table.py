@@ -137,7 +137,11 @@ def line(one: Outcome) -> str:
 
 
 def kind_of(one: Outcome) -> str:
-    return ("benign", "planted")[bool(one.causes)] if len(one.causes) < 2 else "several"
+    if not one.causes:
+        return "benign"
+    if len(one.causes) > 1:
+        return "several"
+    return "plain ref" if "plain reference" in one.name else "planted"
 
 
 def share(flags: Iterable[bool]) -> str:

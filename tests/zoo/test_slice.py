@@ -9,7 +9,7 @@ from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
 from tests.zoo.judge import judge
-from tests.zoo.pairs import pair
+from tests.zoo.pairs import DECODED, pair
 from tests.zoo.plan import bug_named
 
 SLICE = Size(hidden=64, layers=2, tokens=17)
@@ -58,6 +58,15 @@ def test_a_planted_bug_is_found_at_its_module(tmp_path: Path, name, view, style)
     outcome = judge(pair(bug_named(name), view, "seen", 5, style=style), name, "seen", tmp_path)
     assert not outcome.trouble
     assert outcome.verdict == Verdict.DIVERGED
+    assert outcome.place, outcome.first
+
+
+@pytest.mark.parametrize("name", ["eps of the norm before the MLP", "queries one position later", "quick GELU"])
+def test_a_bug_is_found_in_a_reference_that_no_library_knows(tmp_path: Path, name):
+    bug = bug_named(name)
+    made = pair(bug, next(view for view in bug.fits if view in DECODED), "seen", 5, style="fused decoder", plain=True)
+    outcome = judge(made, name, "seen", tmp_path)
+    assert not outcome.trouble
     assert outcome.place, outcome.first
 
 

@@ -219,7 +219,6 @@ def benign_pair(
     one: Benign, view: str, part: str, seed: int, style: str, dtype: str, reference_dtype: str, plain: bool = False
 ) -> Pair:
     """A candidate that is not wrong; `plain` as of tests/zoo/pairs.py."""
-
     drawn = draw(VIEWS[view][0], part, seed, **FIXED.get(style, {}))
     candidate = copy.deepcopy(drawn.reference)
     layers = tuple(range(num_layers(Site(candidate, view, (), drawn.generator))))

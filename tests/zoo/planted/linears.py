@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from tests.zoo.bug import Bug, Site
-from tests.zoo.planted.norms import LAYER_NORM, OFFSET, PLAIN
+from tests.zoo.planted.norms import LAYER_NORM
 from tests.zoo.plants import change_weight, from_another_layer, swap_weights
 
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "granite", "gemma", "gemma2", "gemma3")
@@ -85,4 +85,3 @@ BUGS = [
         weights=change_weight("down", torch.zeros_like, "bias"),
     ),
 ]
-__all__ = ["BUGS", "OFFSET", "PLAIN"]

@@ -1,4 +1,4 @@
-"""probe.diff: trust, align, replay, locate, in this order, and a Report at the end."""
+"""probe.diff: trust, align, replay, locate, diagnose, in this order, and a Report at the end."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,10 @@ from probe.compare.approximate import approximate_place
 from probe.compare.notes import notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
-from probe.locate import findings, first_place, places_at_fault
+from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
-from probe.report import Place, Report, TapComparison, Verdict
+from probe.report import Finding, Place, Report, TapComparison, Verdict
 from probe.trust import stop_at_failure, trust
 
 if TYPE_CHECKING:
@@ -52,21 +52,21 @@ def diff(
         checks = trust(ours, theirs, mapping)
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         errors: tuple[LocalError, ...] | None = None
+        found: tuple[Finding, ...] = ()
         if replay:
-            from probe.compare.live import local_errors
+            from probe.compare.live import replayed
 
-            errors, check = local_errors(
+            errors, found, check = replayed(
                 ours, theirs, mapping, reference, reference_target, trust_remote_code, progress
             )
             checks = (*checks, check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         places = places_at_fault(errors or ())
+        first = first_place(places)
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
             first, found = approximate_place([row for row, _ in firm], noises)
-        else:
-            first, found = first_place(places), findings(places)
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),

@@ -1,4 +1,4 @@
-"""The live reference behind a dump: found, checked to be the recorded one, and replayed."""
+"""The live reference behind a dump: found, checked to be the recorded one, replayed, and asked what the bug is."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,17 @@ from torch import nn
 
 from probe.align.mapping import Mapping
 from probe.capture.weights import weight_table
+from probe.diagnose.diagnosis import diagnose
 from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.locate import at_fault
+from probe.locate import at_fault, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
-from probe.report import Status, TrustCheck
+from probe.report import Finding, Status, TrustCheck
 from probe.targets import LoadOptions, Target, load, may_load
 
 
-def local_errors(
+def replayed(
     ours: Dump,
     theirs: Dump,
     mapping: Mapping,
@@ -23,18 +24,26 @@ def local_errors(
     target: Target | None,
     trust_remote_code: bool,
     progress: Callable[[str, int, int], None],
-) -> tuple[tuple[LocalError, ...] | None, TrustCheck]:
-    """Local errors, and whether the live reference is the recorded one; without a model, why there is none."""
+) -> tuple[tuple[LocalError, ...] | None, tuple[Finding, ...], TrustCheck]:
+    """Local errors, what explains them, and whether the reference could be replayed; if not, why."""
+
+    def stage(what: str) -> None:
+        progress(what, 0, 0)
+
     if model is None:
         try:
             loadable = may_load(ours, target)
         except ProbeError as error:
-            return None, TrustCheck("replay", Status.WARN, f"{error}; {error.hint}; until then places are approximate")
+            return (
+                None,
+                (),
+                TrustCheck("replay", Status.WARN, f"{error}; {error.hint}; until then places are approximate"),
+            )
         if loadable is None:
             message = (
                 f"{ours.path} does not say how to load its model again: places are approximate; give reference=model"
             )
-            return None, TrustCheck("replay", Status.WARN, message)
+            return None, (), TrustCheck("replay", Status.WARN, message)
         progress("loading the reference", 0, 0)
         environment = ours.environment
         attention = environment.get("attention") if loadable.kind == "hf" else None
@@ -47,10 +56,11 @@ def local_errors(
             hint="record the reference again, or compare without it (--no-replay)",
         )
     try:
-        errors = replay(ours, theirs, mapping, model, at_fault, lambda stage: progress(stage, 0, 0))
+        errors = replay(ours, theirs, mapping, model, at_fault, stage)
     except ProbeError as error:
-        return None, TrustCheck("replay", Status.WARN, f"{error}; places are approximate")
-    return errors, TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
+        return None, (), TrustCheck("replay", Status.WARN, f"{error}; places are approximate")
+    found = diagnose(ours, theirs, mapping, model, errors, places_at_fault(errors), stage)
+    return errors, found, TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
 
 
 def _changed_weights(recorded: Dump, model: nn.Module) -> str | None:

@@ -1,6 +1,7 @@
 """Teacher forcing: the reference runs, and at every mapped tap the candidate's tensor takes the place of its own."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.dump import Dump
 from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
+from probe.replay.program import Program
+from probe.replay.tracing import Tracing, begin_at
 from probe.tap import tap_name
 
 _FORCED = "_probe_forced"
@@ -34,6 +37,8 @@ class Meeting:
     origin: Origin
     module: str
     """The deepest module whose code can be at fault if the two differ."""
+    program: Program | None = None
+    """How it was computed from the candidate's tensors, where that is written down."""
 
 
 Meet = Callable[[Meeting], None]
@@ -50,14 +55,21 @@ class Replay:
         meet: Meet,
         free: frozenset[str],
         roundoff: float,
+        examine: Meet | None = None,
     ) -> None:
-        """`free`: taps where the candidate's tensor is compared, but not put in. `roundoff`: of the coarser dtype."""
+        """`free`: taps where the candidate's tensor is compared, but not put in. `roundoff`: of the coarser dtype.
+
+        `meet` may not compute with torch in the replay's precision; `examine` may. It is called after `meet`, before
+        the replay goes on, and only it is given programs.
+        """
         self._pairs = {pair.reference.name: pair for pair in pairs}
         self._candidate = candidate
         self._kept = kept
         self._meet = meet
         self._free = free
         self._roundoff = roundoff
+        self._examine = examine
+        self._tracing: Tracing | None = None
         self._lasting: set[int] = set()
 
     def run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
@@ -67,7 +79,9 @@ class Replay:
             self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
         with watching(model, self._on_inputs, self._on_output) as current:
             following = FollowingOrigins(lambda: call.name if (call := current()) else "", self._roundoff)
-            with torch.no_grad(), following:
+            if self._examine is not None:
+                self._tracing = Tracing(model, lambda: (call.name, call.number) if (call := current()) else ("", 0))
+            with torch.no_grad(), following, self._tracing or nullcontext():
                 model(**inputs)
 
     def _on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -78,29 +92,43 @@ class Replay:
         return replace_outputs(output, lambda port, tensor: self._at(call, port, tensor, call.name))
 
     def _at(self, call: Call, port: str, tensor: torch.Tensor, inside: str) -> torch.Tensor:
+        put, meeting = self._met(call, port, tensor, inside)
+        if meeting is not None and self._examine is not None and self._tracing is not None:
+            with self._tracing.paused():
+                self._examine(meeting)
+        return put
+
+    def _met(self, call: Call, port: str, tensor: torch.Tensor, inside: str) -> tuple[torch.Tensor, Meeting | None]:
+        """The tensor to go on with, and the meeting if there was a new one."""
         pair = self._pairs.get(tap_name(call.name, call.number, port))
         if pair is None or tuple(tensor.shape) != pair.reference.shape or isinstance(tensor, nn.Parameter):
-            return tensor  # a weight that is handed to a module (weight norm) is no activation
+            return tensor, None  # a weight that is handed to a module (weight norm) is no activation
         name = pair.reference.name
         with torch._C.DisableTorchFunction():
             key = _key(pair)
             if getattr(tensor, _FREE, None) == key:
-                return tensor  # compared already, under another name
+                return tensor, None  # compared already, under another name
             if getattr(tensor, _FORCED, None) == key:
                 self._meet(Meeting(pair, tensor, None, None, Origin(), inside))
-                return tensor
+                return tensor, None
             values = candidate_values(pair, self._candidate, self._kept)
             kept = self._kept if pair.layout.unpadded else None
             origin = origin_of(tensor)
             module = responsible(origin.modules, inside)
-            self._meet(Meeting(pair, tensor, values, kept, origin, module))
+            program = Program(self._tracing.value_of(tensor)) if self._tracing else None
+            meeting = Meeting(
+                pair, tensor.detach().clone() if program else tensor, values, kept, origin, module, program
+            )
+            self._meet(meeting)
             if not pair.firm:
-                return tensor
+                return tensor, meeting
             here = Origin(frozenset({(pair.reference.order, name)}))
             if name in self._free:
                 set_origin(tensor, here)
                 setattr(tensor, _FREE, key)
-                return tensor
+                if self._tracing:
+                    begin_at(tensor, name)
+                return tensor, meeting
             forced = torch.from_numpy(np.ascontiguousarray(values)).reshape(tensor.shape)
             if kept is not None:
                 mask = torch.from_numpy(kept).to(tensor.device).reshape(*kept.shape, *[1] * (tensor.dim() - 2))
@@ -108,7 +136,9 @@ class Replay:
             put = self._put(tensor, forced)
             set_origin(put, here)
             setattr(put, _FORCED, key)
-            return put
+            if self._tracing:
+                begin_at(put, name)
+            return put, meeting
 
     def _put(self, tensor: torch.Tensor, forced: torch.Tensor) -> torch.Tensor:
         """Into the tensor itself, so that who else holds it (the residual beside a norm) goes on from there too.

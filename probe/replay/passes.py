@@ -1,7 +1,7 @@
 """The passes of a replay, and the local errors that come out of them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
-from probe.replay.force import Meeting, Replay
+from probe.replay.force import Meet, Meeting, Replay
 from probe.replay.local_error import LocalError
 from probe.replay.measure import measure
 from probe.replay.repetition import own_noise, with_repetition
@@ -38,8 +38,7 @@ def replay(
 
     `suspicious` says which errors are worth the third pass. ProbeError where the model cannot be run again.
     """
-    own = reference.environment.get("dtype", "float32")
-    low = max((own, candidate.environment.get("dtype", own)), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
+    own, low = _dtypes(reference, candidate)
     errors: list[LocalError] = []
     for step in reference.steps:
         pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
@@ -56,6 +55,35 @@ def replay(
             free |= elsewhere
         errors += [replace(error, elsewhere=error.pair.reference.name in free) for error in found]
     return tuple(errors)
+
+
+def examine(
+    reference: Dump,
+    candidate: Dump,
+    mapping: Mapping,
+    model: nn.Module,
+    errors: Sequence[LocalError],
+    look: Callable[[Meeting, LocalError, torch.Tensor | None], None],
+    progress: Progress = lambda stage: None,
+) -> None:
+    """Once more in float64, with everything written down: `look` is shown each meeting with its program.
+
+    With it come the local error that `replay` found there, and the tap as computed in low precision, flat (None where
+    the low precision is that of float32 or better).
+    """
+    own, low = _dtypes(reference, candidate)
+    for step in reference.steps:
+        pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
+        here = {error.pair.reference.name: error for error in errors if error.pair.reference.step == step}
+        free = frozenset(name for name, error in here.items() if error.elsewhere)
+        Passes(reference, candidate, pairs, model, step, own, low, progress).examine(free, here, look)
+
+
+def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:
+    """The reference's dtype, and the less precise of the two."""
+    own = reference.environment.get("dtype", "float32")
+    theirs = candidate.environment.get("dtype", own)
+    return own, max((own, theirs), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
 
 
 MOST_ROUNDS = 4
@@ -102,6 +130,32 @@ class Passes:
                 self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
         return with_repetition(found, self._noise)
 
+    def examine(
+        self,
+        free: frozenset[str],
+        errors: dict[str, LocalError],
+        look: Callable[[Meeting, LocalError, torch.Tensor | None], None],
+    ) -> None:
+        """A pass in low precision where that differs from float32's, and one in float64 that is written down."""
+
+        def keep(meeting: Meeting) -> None:
+            if meeting.candidate is not None:
+                scratch.keep(meeting.pair.reference.name, meeting.computed)
+
+        def show(meeting: Meeting) -> None:
+            name = meeting.pair.reference.name
+            if name in errors:
+                look(meeting, errors[name], scratch.whole(name))
+
+        with Scratch() as scratch:
+            if UNIT_ROUNDOFF.get(self._low, 0.0) > UNIT_ROUNDOFF["float32"]:
+                self._progress(f"replaying in {self._low}")
+                with self._low_precision():
+                    self._run(keep, free, self._low)
+            self._progress("looking for causes")
+            with InFloat64():
+                self._run(lambda meeting: None, free, examine=show)
+
     def without_effect(
         self, found: list[LocalError], suspects: frozenset[str], free: frozenset[str], suspicious: Suspicious
     ) -> frozenset[str]:
@@ -132,7 +186,7 @@ class Passes:
             self._run(watch, free | suspects, self._low)
         return frozenset(settled - moved)
 
-    def _run(self, meet: Callable[[Meeting], None], free: frozenset[str], dtype: str | None = None) -> None:
+    def _run(self, meet: Meet, free: frozenset[str], dtype: str | None = None, examine: Meet | None = None) -> None:
         """`dtype` is what the model is fed in, as a candidate of that dtype was."""
         kind = getattr(torch, dtype) if dtype else None
         inputs: dict[str, Any] = {
@@ -143,7 +197,7 @@ class Passes:
             inputs["use_cache"] = False
         try:
             roundoff = UNIT_ROUNDOFF.get(self._low, 0.0)
-            Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff).run(self._model, inputs)
+            Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff, examine).run(self._model, inputs)
         except ProbeError:
             raise
         except Exception as error:  # the model is the user's code: it may raise anything

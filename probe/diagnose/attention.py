@@ -1,0 +1,5 @@
+"""Attention: scale, softcap, mask, heads, sinks."""
+
+from probe.diagnose.hypothesis import Family
+
+FAMILIES: list[Family] = []

@@ -1,0 +1,60 @@
+"""A bug that the candidate may have, as a small change of the reference's own computation."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from probe.diagnose.case import Case
+from probe.replay.program import Call, Edit, Leaf
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to change in a program."""
+
+    edits: Mapping[Call, Edit] = field(default_factory=dict)
+    leaves: Mapping[Leaf, torch.Tensor] = field(default_factory=dict)
+    """Weights, in the shape and the orientation that the reference has them in, and what stands in their place."""
+
+    def run(self, case: Case) -> torch.Tensor:
+        return case.program.run(self.edits, self.leaves)
+
+    def joined(self, other: "Plan") -> "Plan":
+        """Both changes; where both change one call, this one's edit sees the other's as its function."""
+        edits = {**other.edits, **self.edits}
+        for call in self.edits.keys() & other.edits.keys():
+            edits[call] = _nested(self.edits[call], other.edits[call])
+        return Plan(edits, {**other.leaves, **self.leaves})
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One cause, with what is not known about it."""
+
+    cause: str
+    """From the vocabulary in DESIGN.md."""
+    plan: Callable[[Any], Plan]
+    """How it is planted, given one of `values`."""
+    message: Callable[[Any], str]
+    """Given the value: what the reference has, what the candidate has, what to look for in a converter."""
+    values: tuple[Any, ...] = (None,)
+    """What to try: one after the other, or, where `scale` says so, a rising grid whose best is refined."""
+    scale: Literal["", "linear", "log"] = ""
+    """How a continuous value is refined between its neighbours on the grid."""
+    reference_value: float | str | None = None
+    candidate_value: Callable[[Any], float | str | None] = lambda value: value
+    module: str = ""
+    """The module at fault; "" takes it from what the plan changes."""
+
+
+Family = Callable[[Case], Iterable[Hypothesis]]
+"""Every hypothesis of one kind that fits a place; none where its pattern is not there."""
+
+
+def _nested(outer: Edit, inner: Edit) -> Edit:
+    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return outer(lambda *given, **named: inner(function, given, named), args, kwargs)
+
+    return edit

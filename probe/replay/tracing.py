@@ -1,0 +1,92 @@
+"""A replay's torch calls, written down as programs while they run."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from probe.replay.program import Call, Leaf, Result, Value, changes_its_input, tensors_in
+
+_ATTRIBUTE = "_probe_value"
+
+
+class Tracing(TorchFunctionMode):
+    """Within this block, every tensor that a torch call makes knows the calls that led to it.
+
+    `current` says which call of which module is under way: its name, and how often it had been called before.
+    """
+
+    def __init__(self, model: nn.Module, current: Callable[[], tuple[str, int]]) -> None:
+        super().__init__()
+        self._current = current
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._paused = False
+        with torch._C.DisableTorchFunction():
+            weights = [(n, t, True) for n, t in model.named_parameters()]
+            buffers = [(n, t, False) for n, t in model.named_buffers()]
+        self._lasting = {id(tensor): Leaf(tensor, name, is_weight) for name, tensor, is_weight in (*weights, *buffers)}
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Calls within this block are nobody's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            given: list[Value] = []
+            call_args = tuple(self._noted(argument, given) for argument in args)
+            call_kwargs = {key: self._noted(argument, given) for key, argument in kwargs.items()}
+        result = func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            name = getattr(func, "__name__", "")
+            made = args[0] if changes_its_input(name) and args else result
+            places = [(path, tensor) for path, tensor in tensors_in(made) if id(tensor) not in self._lasting]
+            if not places or name == "__set__":
+                return result
+            here = self._current()
+            call = Call(func, call_args, call_kwargs, *here, self._counts[here], tuple(given))
+            self._counts[here] += 1
+            passed_on = {id(tensor) for _, tensor in tensors_in((args, kwargs))}
+            for path, tensor in places:
+                if id(tensor) not in passed_on or made is not result or changes_its_input(name):
+                    setattr(tensor, _ATTRIBUTE, Result(call, path))
+        return result
+
+    def value_of(self, tensor: torch.Tensor) -> Value:
+        """Where a tensor comes from; what nobody computed is a constant."""
+        lasting = self._lasting.get(id(tensor))
+        if lasting is not None:
+            return lasting
+        known: Value | None = getattr(tensor, _ATTRIBUTE, None)
+        return known if known is not None else Leaf(tensor.detach().clone(), "")
+
+    def _noted(self, argument: Any, given: list[Value]) -> Any:
+        """The argument with values in the place of tensors, which are also added to `given`."""
+        if isinstance(argument, torch.Tensor):
+            given.append(self.value_of(argument))
+            return given[-1]
+        if type(argument) in (tuple, list):
+            return type(argument)(self._noted(child, given) for child in argument)
+        if type(argument) is dict:
+            return {key: self._noted(child, given) for key, child in argument.items()}
+        if isinstance(argument, slice):
+            return slice(*(self._noted(child, given) for child in (argument.start, argument.stop, argument.step)))
+        return argument
+
+
+def begin_at(tensor: torch.Tensor, name: str) -> None:
+    """From here on, `tensor` is a leaf: a tap. The copy outlives what the model writes into it later."""
+    setattr(tensor, _ATTRIBUTE, Leaf(tensor.detach().clone(), name))

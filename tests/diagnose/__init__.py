@@ -1,0 +1,1 @@
+"""Tests of probe.diagnose: a family a file, with its honest counterpart."""

@@ -3,6 +3,7 @@
 from itertools import takewhile
 
 from probe.align.part import Option, Part
+from probe.align.permutation import Ranges
 from probe.align.rows import AGREE, Segment
 from probe.dump import View
 
@@ -14,7 +15,7 @@ def by_outputs(segments: list[Segment], view: View, *, is_embedding: bool) -> li
     """
     whole = [segment for segment in segments if segment.first == 0 and segment.last >= AGREE * view.count]
     if is_embedding:
-        return [(Part(segment.weight.name, None, segment.view.length),) for segment in whole]
+        return [(_words(segment, view),) for segment in whole]
     if whole:
         return [(_outputs(segment, view),) for segment in whole]
     return [tuple(_outputs(segment, view) for segment in chain) for chain in _chains(segments, view.count)]
@@ -28,16 +29,34 @@ def by_inputs(segments: list[Segment], view: View) -> list[Option]:
     whole = [segment for segment in segments if segment.first == 0 and segment.last >= AGREE * view.count]
     if whole:  # with more inputs than these, the output is another sum
         all_of_it = (segment for segment in whole if AGREE * segment.view.count <= view.count)
-        return [(Part(segment.weight.name, None, segment.view.length),) for segment in all_of_it]
+        return [(_inputs(segment, view),) for segment in all_of_it]
     entire = [segment for segment in segments if segment.rows == ((0, segment.view.count),)]
     chains = _chains(entire, view.count)
     return [tuple(Part(segment.weight.name, is_shard=True) for segment in chain) for chain in chains]
 
 
 def _outputs(segment: Segment, view: View) -> Part:
-    count = segment.view.count
-    columns = None if segment.rows == ((0, count),) else segment.rows
-    return Part(segment.weight.name, columns, count, view.length if segment.view.length > view.length else None)
+    count, length = segment.view.count, segment.view.length
+    return Part(segment.weight.name, _some(segment.rows, count), count, _first(view.length, length))
+
+
+def _inputs(segment: Segment, view: View) -> Part:
+    count, length = segment.view.count, segment.view.length
+    return Part(segment.weight.name, _first(view.length, length), length, _some(segment.rows, count))
+
+
+def _words(segment: Segment, view: View) -> Part:
+    return Part(segment.weight.name, _first(view.length, segment.view.length), segment.view.length)
+
+
+def _some(rows: Ranges, count: int) -> Ranges | None:
+    """None for all of them in their order."""
+    return None if rows == ((0, count),) else rows
+
+
+def _first(count: int, of: int) -> Ranges | None:
+    """The others are padding."""
+    return _some(((0, count),), of)
 
 
 def _chains(segments: list[Segment], count: int) -> list[list[Segment]]:

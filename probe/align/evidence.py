@@ -85,11 +85,14 @@ class WeightEvidence:
         )
 
     def _add_vectors(self) -> None:
-        modules = {weight.name: weight.module for weight in self._candidate.weights}
+        vectors = {weight.name: weight for weight in self._candidate.weights}
+        lengths = {weight.name: weight.shape[0] for weight in self._reference.weights if len(weight.shape) == 1}
         for name, equal in equal_vectors(self._reference, self._candidate).items():
             module = name.rpartition(".")[0]
             if self._ours.num_matrices(module):
                 continue
             for other, _ in equal:
-                if not self._theirs.num_matrices(modules[other]):
-                    self.options[module].append((Part(modules[other]),))
+                home, length = vectors[other].module, vectors[other].shape[0]
+                if not self._theirs.num_matrices(home):
+                    first = ((0, lengths[name]),) if length > lengths[name] else None
+                    self.options[module].append((Part(home, first, length if first else None, first),))

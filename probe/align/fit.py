@@ -1,12 +1,15 @@
 """The layout between two taps that stand for each other, and which of the candidate's channels are meant."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Mapping as Mapping_
 
 from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Pair, Source
 from probe.align.match import Match
 from probe.align.part import Part
+from probe.align.permutation import Ranges
 from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.tap import Tap
@@ -15,8 +18,9 @@ from probe.tap import Tap
 class Fit:
     """Finds layouts by what the reference was fed."""
 
-    def __init__(self, reference: Dump, layouts: Mapping_[str, Layout]) -> None:
+    def __init__(self, reference: Dump, matches: Iterable[Match], layouts: Mapping_[str, Layout]) -> None:
         self._layouts = layouts
+        self._paddings = _paddings(matches)
         inputs = reference.inputs()
         two_axes = [bits.shape for bits, dtype in inputs.values() if bits.ndim == 2 and number_kind(dtype) == "int"]
         self._batch_and_tokens = two_axes[0] if two_axes else None
@@ -29,24 +33,19 @@ class Fit:
             return None
         if not other.shape:
             return Source(other), other.shape
+        if part.columns is None and part.inputs is None and (tap.shape[-1:], other.shape[-1:]) in self._paddings:
+            return _chosen(other, ((0, tap.shape[-1]),))
         if other.is_input:
-            if part.num_inputs is None or other.shape[-1] <= part.num_inputs:
-                return Source(other), other.shape
-            return Source(other, ((0, part.num_inputs),)), (*other.shape[:-1], part.num_inputs)
+            return _chosen(other, part.inputs) or (Source(other), other.shape)
         if part.width is not None and not _has_axis(other.shape, part.width):
             return None  # the module computes more than its weights say: attention around a fused projection
         if part.columns is None:
             return Source(other), other.shape
-        last = max(stop for _, stop in part.columns)
         num_merged = next((n for n in (1, 2, 3) if math.prod(other.shape[-n:]) == part.width), None)
         block = _block(part, other.shape) if num_merged in (None, 3) else None
         if block is not None:  # of [2, T, B, H, D] with T = 2 shapes do not tell which axis is meant
             return (Source(other, block=block), other.shape[1:]) if num_merged is None else None
-        num_merged = num_merged or 1
-        if last > math.prod(other.shape[-num_merged:]):
-            return None
-        width = sum(stop - start for start, stop in part.columns)
-        return Source(other, part.columns, num_merged), (*other.shape[:-num_merged], width)
+        return _chosen(other, part.columns, num_merged or 1)
 
     def pair(self, tap: Tap, sources: list[tuple[Source, tuple[int, ...]]], match: Match) -> Pair | None:
         if len({shape[:-1] for _, shape in sources}) > 1:
@@ -66,6 +65,25 @@ class Fit:
             if layout:
                 return Pair(tap, (Source(other),), layout, "the same values", firm=False)
         return None
+
+
+def _chosen(tap: Tap, columns: Ranges | None, num_merged: int = 1) -> tuple[Source, tuple[int, ...]] | None:
+    """None where the last axes, so many counted as one, have fewer channels."""
+    if columns is None or max(stop for _, stop in columns) > math.prod(tap.shape[-num_merged:]):
+        return None
+    width = sum(stop - start for start, stop in columns)
+    return Source(tap, columns, num_merged), (*tap.shape[:-num_merged], width)
+
+
+def _paddings(matches: Iterable[Match]) -> set[tuple[tuple[int], tuple[int]]]:
+    """Of modules that are the first channels of a wider one, which nothing else is a part of: both widths."""
+    parts = [part for match in matches for part in match.parts]
+    users = Counter(part.module for part in parts)
+    return {
+        ((part.columns[0][1],), (part.width,))
+        for part in parts
+        if part.width and part.columns and part.columns == ((0, part.columns[0][1]),) and users[part.module] == 1
+    }
 
 
 def _is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:

@@ -1,7 +1,7 @@
 """One side's model as its dump shows it: modules that ran, in order, and what each of them holds."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +36,11 @@ class ModuleTable:
         self._num_matrices = Counter(weight.module for weight in dump.weights if len(weight.shape) > 1)
         self._dump = dump
         self._given: dict[str, list[Tap]] = {}
+
+    @property
+    def weighted(self) -> Collection[str]:
+        """Modules with weights in them."""
+        return self._below.keys()
 
     def is_leaf(self, module: str) -> bool:
         """Whether it computes with one matrix of its own and nothing else that was recorded."""

@@ -7,6 +7,7 @@ from probe.align.match import Match
 from probe.align.model import ModuleTable
 from probe.align.order import by_order
 from probe.align.part import Part
+from probe.align.rearranged import Rearranged
 from probe.align.votes import agreed
 from probe.dump import Dump
 
@@ -18,6 +19,10 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
     for module in ours.taps:
         if module and module in theirs.taps and _same_kind(module, ours, theirs):
             matches[module] = Match((Part(module),), "name")
+    rearranged = Rearranged(reference, candidate, ours, theirs, matches)
+    matches |= {module: Match((part,), "name") for module, part in rearranged.parts.items()}
+    for module in [name for name in matches if _parent(name) in rearranged.shuffled]:
+        del matches[module]  # what is called for one stack after the other is called in another order
     remarks: list[str] = []
     if any(module not in matches for module in ours.weights):
         evidence = WeightEvidence(reference, candidate, ours, theirs)
@@ -29,6 +34,10 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
         matches |= by_order(ours, theirs, matches)
         matches |= containers(ours, theirs, matches, evidence.homes)
     return matches, remarks
+
+
+def _parent(module: str) -> str:
+    return module.rpartition(".")[0]
 
 
 def _same_kind(module: str, ours: ModuleTable, theirs: ModuleTable) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Mapping as Mapping_
 from dataclasses import replace
 from types import MappingProxyType
 
+from probe.align.carried import with_orders_carried
 from probe.align.fit import Fit
 from probe.align.mapping import Layout, Mapping, Pair
 from probe.align.match import Match
+from probe.align.model import ModuleTable
 from probe.align.modules import match_modules
 from probe.align.same_tensor import equal_numbers, with_same_tensors
 from probe.align.values import by_values
@@ -44,7 +46,7 @@ def pair_taps(
     `layouts` are those that a table gives for a module's outputs.
     """
     theirs = _Candidates(candidate)
-    fit = Fit(reference, layouts)
+    fit = Fit(reference, matches.values(), layouts)
     pairs = []
     numbers: Counter[tuple[int, str, int, bool]] = Counter()
     for tap in reference.taps:
@@ -54,7 +56,9 @@ def pair_taps(
         numbers[call] += 1
         if pair:
             pairs.append(pair)
-    pairs = with_same_tensors(reference, pairs)
+    reordered = {module for module, match in matches.items() if any(part.is_reordered for part in match.parts)}
+    weighted = ModuleTable(reference).weighted if reordered else set()
+    pairs = with_same_tensors(reference, with_orders_carried(pairs, reference.taps, weighted, reordered))
     paired = {pair.reference for pair in pairs}
     left = [tap for tap in reference.taps if tap not in paired]
     pairs += equal_numbers(left, candidate.taps)

@@ -12,10 +12,15 @@ class Part:
     """None: all."""
     width: int | None = None
     """Channels that the module's output has if it is what its weights make it; None: not known."""
-    num_inputs: int | None = None
-    """Of its input so many channels are the reference's, and the rest padding; None: all."""
+    inputs: tuple[tuple[int, int], ...] | None = None
+    """Which channels of its input are the reference's, in the reference's order; None: all."""
     is_shard: bool = False
     """It holds some of the input channels alone: its input is a part of the reference's, its output only a summand."""
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether its channels are not one range of the candidate's, in the reference's order."""
+        return any(ranges is not None and len(ranges) > 1 for ranges in (self.columns, self.inputs))
 
     def __str__(self) -> str:
         ranges = ",".join(f"{start}:{stop}" for start, stop in (self.columns or ())[:3])

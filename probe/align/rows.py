@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from probe.align.permutation import Directions, permutation
 from probe.dump import Axis, Dump, View, Weight
 
 NEAR = 0.05
@@ -26,10 +27,6 @@ MOST_ALIKE = 64
 CELL = 0.01
 COLUMN = 1 << 20
 """The index is a grid over the first two projections, in cells of this size, column after column."""
-MOST_PERMUTED = 1 << 14
-"""Rows of a matrix that are looked for in any order."""
-
-Directions = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class RowIndex:
             segments, owners = self._ask(directions, norms, asked, near)
             if _cover(segments, len(directions)):
                 return segments
-        if segments or len(directions) > MOST_PERMUTED:
+        if segments:
             return segments
         permuted = [owner for owner, number in owners.items() if number >= AGREE * len(asked)]
         return [segment for owner in permuted if (segment := self._permuted(directions, owner))]
@@ -117,22 +114,8 @@ class RowIndex:
     def _permuted(self, directions: Directions, owner: int) -> Segment | None:
         """The same rows in another order, as rotary embeddings of other layouts want them."""
         weight, view = self._views[owner]
-        if view.count < len(directions):
-            return None
-        own = self._directions[view.first : view.first + view.count].astype(np.float32)
-        order = np.argsort(own[:, 0], kind="stable")
-        own = own[order]
-        bounds = np.searchsorted(own[:, 0], directions[:, 0, None] + np.array([-NEAR, NEAR], np.float32))
-        nearest = np.full(len(directions), -1)
-        for row, (start, stop) in enumerate(bounds):
-            far = np.abs(own[start:stop] - directions[row]).max(axis=1)
-            if len(far) and far.min() <= NEAR:
-                nearest[row] = order[start + int(far.argmin())]
-        if (nearest < 0).any() or len(set(nearest.tolist())) != len(nearest):
-            return None
-        breaks = np.flatnonzero(np.diff(nearest) != 1) + 1
-        ranges = tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(nearest, breaks))
-        return Segment(0, len(directions), weight, view, ranges)
+        found = permutation(directions, self._directions[view.first : view.first + view.count], NEAR)
+        return Segment(0, len(directions), weight, view, found) if found else None
 
 
 def _cover(segments: list[Segment], num_rows: int) -> bool:

@@ -1,4 +1,7 @@
-"""Pairing one-dimensional weights (norms) by value, up to a constant that is added to all of a vector."""
+"""Pairing one-dimensional weights (norms) by value, up to a constant that is added to all of a vector.
+
+What is padded counts as the vector without its padding: of one number, zero or one.
+"""
 
 from collections import defaultdict
 
@@ -19,9 +22,9 @@ def equal_vectors(reference: Dump, candidate: Dump) -> dict[str, list[tuple[str,
     ours, theirs = _by_length(reference), _by_length(candidate)
     equal: dict[str, list[tuple[str, float]]] = {}
     for length, (names, vectors) in ours.items():
-        if length not in theirs:
+        other_names, others = _starting_with(length, theirs)
+        if not other_names:
             continue
-        other_names, others = theirs[length]
         centred, centred_others = _centred(vectors), _centred(others)
         for name, values, row in zip(names, vectors, centred, strict=True):
             size = float(np.linalg.norm(row))
@@ -40,6 +43,21 @@ def _by_length(dump: Dump) -> dict[int, tuple[list[str], NDArray[np.float64]]]:
         if values is not None and np.isfinite(values).all():
             rows[len(values)].append((weight.name, values))
     return {length: ([name for name, _ in found], np.stack([v for _, v in found])) for length, found in rows.items()}
+
+
+def _starting_with(
+    length: int, vectors: dict[int, tuple[list[str], NDArray[np.float64]]]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """The first elements of all vectors that have padding alone, or nothing, behind them."""
+    names: list[str] = []
+    firsts = [np.zeros((0, length))]
+    for size, (found, values) in vectors.items():
+        if size >= length:
+            rest = values[:, length:]
+            alike = np.flatnonzero((rest == rest[:, :1]).all(axis=1) & np.isin(rest[:, :1], (0, 1)).all(axis=1))
+            names += [found[index] for index in alike]
+            firsts.append(values[alike, :length])
+    return names, np.concatenate(firsts)
 
 
 def _values(dump: Dump, weight: Weight) -> NDArray[np.float64] | None:

@@ -23,25 +23,50 @@ def inconsistent(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
 
 
 def _same_code(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
-    """One model class, one module class, one name: the code is the same, so the weights should be."""
+    """One model class, one module class, one name: the code is the same, so the weights should be.
+
+    But an order that several modules of a layer have (heads', experts') may be undone by one of them.
+    """
     if not likeness.same_code:
         return verdicts
+    together = _permuted_together(verdicts)
     checked = []
     for verdict in verdicts:
         classes = likeness.classes(verdict)
         changed = verdict.comparison and _converted(verdict) and not _is_plain(verdict.comparison)
-        if changed and verdict.reference == verdict.place and classes and classes[0] == classes[1]:
+        changed = changed and verdict.reference not in together
+        if changed and verdict.reference == verdict.home and classes and classes[0] == classes[1]:
             verdict = replace(verdict, kind=Kind.INCONSISTENT, why="though both models are of one class")
         checked.append(verdict)
     return checked
 
 
+def _permuted_together(verdicts: list[Verdict]) -> set[str]:
+    """Weights in an order that is no rotary layout, in layers where those of another module are too.
+
+    One of them at least has its outputs where the reference has them: it is its inputs that are in that order.
+    """
+    layers: dict[tuple[int, ...], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.comparison and _converted(verdict) and verdict.comparison.layout is Layout.PERMUTED:
+            layers[template(verdict.reference)[1]].append(verdict)
+    return {
+        verdict.reference
+        for alike in layers.values()
+        if len({module_of(one.reference) for one in alike}) > 1 and any(one.place == one.reference for one in alike)
+        for verdict in alike
+    }
+
+
 def _through_layers(verdicts: list[Verdict], likeness: Likeness) -> list[Verdict]:
-    """Of the weights of one name in all layers, those unlike the most."""
+    """Of the weights of one name in all layers, those unlike the most; each layer may have an order of its own."""
+    together = _permuted_together(verdicts) if likeness.same_code else set()
     return _minority(
         verdicts,
         lambda verdict: template(verdict.reference)[0],
-        lambda verdict, comparison: comparison.signature,
+        lambda verdict, comparison: (
+            replace(comparison, digest=0 if verdict.reference in together else comparison.digest).signature
+        ),
         "unlike the other layers'",
     )
 

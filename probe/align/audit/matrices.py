@@ -96,7 +96,8 @@ def _partly(own: Vectors, other: Vectors) -> Comparison | None:
     apart = np.where(both_alive(own, other), distances(own, other), UNRELATED)[alive]
     equal = apart < ALIKE
     share = share_alike(own, other)
-    if share >= 0.1 and apart[equal].mean() < ALIKE / 3 and apart[~equal].mean() > UNRELATED / 2:
+    some = share >= 0.1 and not equal.all()
+    if some and apart[equal].mean() < ALIKE / 3 and apart[~equal].mean() > UNRELATED / 2:
         return Comparison(layout_of(own, other), Value.PARTLY, share=share)
     surely = 1 - DEVIATIONS * np.sqrt(2 / (NUM_PROJECTIONS * len(apart)))
     if apart.mean() < UNRELATED * min(0.5, surely):

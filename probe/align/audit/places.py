@@ -61,7 +61,11 @@ def places(reference: Dump, candidate: Dump, mapping: Mapping) -> dict[str, Plac
         for weight in weights:
             chosen = [_counterpart(weight, weights, theirs.get(source.tap.module, [])) for source in sources]
             if chosen and all(chosen):
-                parts = [(one, source.columns) for one, source in zip(chosen, sources, strict=True) if one]
+                parts = [
+                    (one, source.columns if _is_of_one_matrix(theirs[source.tap.module]) else None)
+                    for one, source in zip(chosen, sources, strict=True)
+                    if one
+                ]
                 found[weight.name] = Place(tuple(parts))
             elif not sources and weight.name in by_name:
                 found[weight.name] = Place(((by_name[weight.name], None),))
@@ -125,6 +129,11 @@ def _counterpart(weight: Weight, siblings: list[Weight], others: list[Weight]) -
     if len(others_alike) != len(alike):
         return None
     return others_alike[alike.index(weight)]
+
+
+def _is_of_one_matrix(weights: list[Weight]) -> bool:
+    """Channels of what a module of several returns are not channels of each."""
+    return sum(not _is_vector(weight) for weight in weights) < 2
 
 
 def _is_vector(weight: Weight) -> bool:

@@ -88,7 +88,8 @@ class Finding:
     coefficient: float | None = None
     stderr: float | None = None
     share: float | None = None
-    """Of the candidate's output error, the part that this finding explains."""
+    """Of the candidate's squared output error, the part that is gone once this finding is planted into the reference;
+    None where that was not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class Report:
     findings: tuple[Finding, ...]
     replayed: bool
     """False: errors could not be told inherited from local, and places are approximate."""
+    explained: float | None = None
+    """Of the candidate's squared output error, the part that is gone once all findings are planted together."""
     notes: tuple[str, ...] = field(default=())
     skipped: tuple[tuple[str, str], ...] = field(default=())
     """Reference taps that a mapping table leaves out, and its reason for each."""
@@ -165,6 +168,7 @@ class Report:
             },
             "output": output,
             "first": first,
+            "explained": self.explained,
             "findings": [asdict(finding) for finding in self.findings],
             "weights": [asdict(weight) for weight in self.weights],
             "taps": taps,

@@ -53,13 +53,13 @@ def diff(
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         errors: tuple[LocalError, ...] | None = None
         found: tuple[Finding, ...] = ()
+        explained: float | None = None
         if replay:
             from probe.compare.live import replayed
 
-            errors, found, check = replayed(
-                ours, theirs, mapping, reference, reference_target, trust_remote_code, progress
-            )
-            checks = (*checks, check)
+            shown = replayed(ours, theirs, mapping, reference, reference_target, trust_remote_code, progress)
+            errors, found, explained = shown.errors, shown.findings, shown.share
+            checks = (*checks, shown.check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         places = places_at_fault(errors or ())
         first = first_place(places)
@@ -78,6 +78,7 @@ def diff(
             output=output,
             first=first,
             findings=found,
+            explained=explained,
             replayed=errors is not None,
             weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
             notes=notes(mapping, errors or ()),

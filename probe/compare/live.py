@@ -1,6 +1,7 @@
 """The live reference behind a dump: found, checked to be the recorded one, replayed, and asked what the bug is."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -16,6 +17,18 @@ from probe.report import Finding, Status, TrustCheck
 from probe.targets import LoadOptions, Target, load, may_load
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay shows."""
+
+    check: TrustCheck
+    """Whether the reference could be replayed; if not, why."""
+    errors: tuple[LocalError, ...] | None = None
+    findings: tuple[Finding, ...] = ()
+    share: float | None = None
+    """Of the output's error, the part that all findings together explain."""
+
+
 def replayed(
     ours: Dump,
     theirs: Dump,
@@ -24,8 +37,8 @@ def replayed(
     target: Target | None,
     trust_remote_code: bool,
     progress: Callable[[str, int, int], None],
-) -> tuple[tuple[LocalError, ...] | None, tuple[Finding, ...], TrustCheck]:
-    """Local errors, what explains them, and whether the reference could be replayed; if not, why."""
+) -> Replayed:
+    """What a replay shows, or why there is none."""
 
     def stage(what: str) -> None:
         progress(what, 0, 0)
@@ -34,16 +47,13 @@ def replayed(
         try:
             loadable = may_load(ours, target)
         except ProbeError as error:
-            return (
-                None,
-                (),
-                TrustCheck("replay", Status.WARN, f"{error}; {error.hint}; until then places are approximate"),
-            )
+            message = f"{error}; {error.hint}; until then places are approximate"
+            return Replayed(TrustCheck("replay", Status.WARN, message))
         if loadable is None:
             message = (
                 f"{ours.path} does not say how to load its model again: places are approximate; give reference=model"
             )
-            return None, (), TrustCheck("replay", Status.WARN, message)
+            return Replayed(TrustCheck("replay", Status.WARN, message))
         progress("loading the reference", 0, 0)
         environment = ours.environment
         attention = environment.get("attention") if loadable.kind == "hf" else None
@@ -58,9 +68,10 @@ def replayed(
     try:
         errors = replay(ours, theirs, mapping, model, at_fault, stage)
     except ProbeError as error:
-        return None, (), TrustCheck("replay", Status.WARN, f"{error}; places are approximate")
-    found = diagnose(ours, theirs, mapping, model, errors, places_at_fault(errors), stage)
-    return errors, found, TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
+        return Replayed(TrustCheck("replay", Status.WARN, f"{error}; places are approximate"))
+    found, share = diagnose(ours, theirs, mapping, model, errors, places_at_fault(errors), stage)
+    check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
+    return Replayed(check, errors, found, share)
 
 
 def _changed_weights(recorded: Dump, model: nn.Module) -> str | None:

@@ -9,7 +9,8 @@ from probe.align.mapping import Mapping
 from probe.diagnose import attention, embedding, linear, mlp, moe, norm, precision, residual, rope
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Family, Hypothesis
-from probe.diagnose.merge import Explained, merged
+from probe.diagnose.merge import Part, merged, parts
+from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
 from probe.dump import Dump
 from probe.locate import findings
@@ -33,28 +34,33 @@ def diagnose(
     errors: Sequence[LocalError],
     places: Sequence[LocalError],
     progress: Callable[[str], None] = lambda stage: None,
-) -> tuple[Finding, ...]:
-    """One finding a bug, in order of execution; "unknown" where no hypothesis explains a place."""
+) -> tuple[tuple[Finding, ...], float | None]:
+    """One finding a bug, in order of execution; "unknown" where no hypothesis explains a place.
+
+    And the part of the output's error that they explain together: see probe.diagnose.proof.
+    """
     if not places:
-        return ()
+        return (), None
     wanted = {id(place) for place in places}
-    explained: dict[int, Explained] = {}
+    explained: dict[int, tuple[Part, ...]] = {}
     known: dict[tuple[Family, str], None] = {}
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         if id(error) in wanted and (case := case_of(model, meeting, error, rounded)) is not None:
             found = _examined(case, known)
-            if found is not None:
+            if found:
                 explained[id(error)] = found
 
     examine(reference, candidate, mapping, model, errors, look, progress)
     unknown = [place for place in places if id(place) not in explained]
-    found = merged([explained[id(place)] for place in places if id(place) in explained])
-    order = {place.module: index for index, place in reversed(list(enumerate(places)))}
-    return tuple(sorted((*found, *findings(unknown)), key=lambda one: order.get(one.module, len(order))))
+    found = merged([part for place in places for part in explained.get(id(place), ())])
+    progress("planting what was found")
+    named, share = proved(reference, candidate, mapping, model, found)
+    order = {place.pair.reference.name: index for index, place in enumerate(places)}
+    return tuple(sorted((*named, *findings(unknown)), key=lambda one: order.get(one.span[1], len(order)))), share
 
 
-def _examined(case: Case, known: dict[tuple[Family, str], None]) -> Explained | None:
+def _examined(case: Case, known: dict[tuple[Family, str], None]) -> tuple[Part, ...]:
     """What explains a place: first what explained others, so that a bug in all layers is searched for once."""
     again = [h for family, cause in known for h in family(case) if h.cause == cause]
     found = explanations(case, again)
@@ -68,7 +74,7 @@ def _examined(case: Case, known: dict[tuple[Family, str], None]) -> Explained | 
         found = explanations(case, hypotheses)
         for tried in found[0] if found else ():
             known[sources[id(tried.hypothesis)], tried.hypothesis.cause] = None
-    return Explained(case.error, tuple(found), case.before) if found else None
+    return parts(case, found[0]) if found else ()
 
 
 def case_of(model: nn.Module, meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> Case | None:

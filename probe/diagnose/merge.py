@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from probe.diagnose.case import Case
+from probe.diagnose.planting import Planting, planting
 from probe.diagnose.search import Tried
 from probe.locate import relative
 from probe.replay.local_error import LocalError
@@ -13,60 +14,86 @@ from probe.tap import template
 
 
 @dataclass(frozen=True)
-class Explained:
-    """A place at fault and what explains it."""
+class Part:
+    """One cause at one place; holds no activation."""
 
     place: LocalError
-    alternatives: tuple[tuple[Tried, ...], ...]
-    """Each explains the place by itself, best first; of several causes together, all stand in one."""
+    cause: str
+    module: str
+    """Whose code or weight is at fault."""
+    reference_value: float | str | None
+    candidate_value: float | str | None
+    message: str
     before: float
     """Distance between the candidate and what the reference computes there."""
-
-    @property
-    def best(self) -> tuple[Tried, ...]:
-        return self.alternatives[0]
-
-
-def merged(explained: Sequence[Explained]) -> tuple[Finding, ...]:
-    """The same cause with the same value is one finding, with all its modules."""
-    kinds: dict[tuple[Any, ...], list[tuple[Explained, Tried]]] = defaultdict(list)
-    for one in explained:
-        for tried in one.best:
-            kinds[_kind(tried)].append((one, tried))
-    return tuple(_finding(alike) for alike in kinds.values())
+    after: float
+    """The same with this cause, and with others that it was found together with."""
+    planting: Planting
 
 
-def _kind(tried: Tried) -> tuple[Any, ...]:
+@dataclass(frozen=True)
+class Found:
+    """One bug: a finding, and how it is planted at all its places."""
+
+    finding: Finding
+    plantings: tuple[Planting, ...]
+    order: int
+    """When the reference's run meets it first."""
+
+
+def parts(case: Case, explanation: Sequence[Tried]) -> tuple[Part, ...]:
+    """What explains a place, of several causes together each."""
+    return tuple(
+        Part(
+            case.error,
+            tried.hypothesis.cause,
+            _module(case, tried),
+            tried.hypothesis.reference_value,
+            tried.hypothesis.candidate_value(tried.value),
+            tried.hypothesis.message(tried.value),
+            case.before,
+            tried.after,
+            planting(tried.plan),
+        )
+        for tried in explanation
+    )
+
+
+def merged(found: Sequence[Part]) -> tuple[Found, ...]:
+    """The same cause with the same value is one finding, with all its modules; in order of execution."""
+    kinds: dict[tuple[str, ...], list[Part]] = defaultdict(list)
+    for part in found:
+        kinds[part.cause, _name(part.reference_value), _name(part.candidate_value)].append(part)
+    return tuple(
+        Found(_finding(alike), tuple(part.planting for part in alike), alike[0].place.pair.reference.order)
+        for alike in kinds.values()
+    )
+
+
+def _name(value: float | str | None) -> str:
     """Numbers to two digits; names of weights without the layers' indices."""
-    ours, theirs = tried.hypothesis.reference_value, tried.hypothesis.candidate_value(tried.value)
-    return tried.hypothesis.cause, *(f"{v:.2g}" if isinstance(v, float) else _name(v) for v in (ours, theirs))
+    return template(value)[0] if isinstance(value, str) else f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
-def _name(value: str | int | None) -> str:
-    return template(value)[0] if isinstance(value, str) else str(value)
-
-
-def module_of(one: Explained, tried: Tried) -> str:
-    """Whose code or weight the plan changes."""
+def _module(case: Case, tried: Tried) -> str:
     if tried.hypothesis.module:
         return tried.hypothesis.module
     names = [leaf.name.rpartition(".")[0] for leaf in tried.plan.leaves]
-    return next(iter([*names, *(call.module for call in tried.plan.edits), one.place.module]))
+    return next(iter([*names, *(call.module for call in tried.plan.edits), case.error.module]))
 
 
-def _finding(alike: list[tuple[Explained, Tried]]) -> Finding:
-    one, tried = alike[0]
-    place = one.place
-    modules = tuple(dict.fromkeys(module_of(*pair) for pair in alike))
+def _finding(alike: list[Part]) -> Finding:
+    first = alike[0]
+    modules = tuple(dict.fromkeys(part.module for part in alike))
     many = f"; {len(modules) - 1} more modules do the same" if len(modules) > 1 else ""
     return Finding(
-        tried.hypothesis.cause,
-        modules[0],
+        first.cause,
+        first.module,
         modules,
-        (place.span_start or "the inputs", place.pair.reference.name),
-        tried.hypothesis.message(tried.value) + many,
-        reference_value=tried.hypothesis.reference_value,
-        candidate_value=tried.hypothesis.candidate_value(tried.value),
-        error_before=relative(one.before, place),
-        error_after=relative(tried.after, place),
+        (first.place.span_start or "the inputs", first.place.pair.reference.name),
+        first.message + many,
+        reference_value=first.reference_value,
+        candidate_value=first.candidate_value,
+        error_before=relative(first.before, first.place),
+        error_after=relative(first.after, first.place),
     )

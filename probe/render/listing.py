@@ -8,8 +8,8 @@ from rich.text import Text
 
 from probe.dump import Dump
 from probe.render.console import console, prose
+from probe.render.findings import number
 from probe.render.printable import printable
-from probe.render.text import number
 from probe.tap import Tap
 
 

@@ -1,15 +1,14 @@
 """A Report for a terminal: the verdict where the eye falls, then findings, numbers around the first, and trust."""
 
-import math
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from probe.render.console import console, prose
+from probe.render.findings import module_name, number, print_findings
 from probe.render.printable import printable
 from probe.render.weights import is_repeated, print_suspicious
-from probe.report import Finding, Report, Status, TapComparison, Verdict
+from probe.report import Report, Status, TapComparison, Verdict
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
@@ -17,20 +16,10 @@ CONTEXT = 3
 """Rows shown before and after the first divergence."""
 
 
-def number(value: float | None) -> str:
-    """Two digits are enough to see an error's size; an exact zero shows as 0."""
-    if value is None:
-        return ""
-    if value == 0:
-        return "0"
-    return f"{value:.1e}" if math.isfinite(value) else str(value)
-
-
 def print_report(report: Report) -> None:
     out = console()
     _print_verdict(out, report)
-    for index, finding in enumerate(report.findings, 1):
-        _print_finding(out, index, finding)
+    print_findings(out, report)
     _print_neighbourhood(out, report)
     _print_output(out, report)
     _print_coverage(out, report)
@@ -53,18 +42,10 @@ def _print_verdict(out: Console, report: Report) -> None:
                 else "no difference beyond what rounding may gather"
             )
         case Verdict.DIVERGED if report.first is not None:
-            line.append(f"first at {_module(report.first.module)}, tap {printable(report.first.tap)}")
+            line.append(f"first at {module_name(report.first.module)}, tap {printable(report.first.tap)}")
         case _:
             line.append("a NaN or an infinity is on one side alone")
     prose(out, line)
-    out.print()
-
-
-def _print_finding(out: Console, index: int, finding: Finding) -> None:
-    prose(out, Text.assemble((f"{index:2d}. {_module(finding.module)}", "bold"), f"   cause: {finding.cause}"))
-    prose(out, Text(printable(finding.message)), indent=4)
-    if len(finding.modules) > 1:
-        prose(out, Text(f"in {', '.join(map(_module, finding.modules))}", style="dim"), indent=4)
     out.print()
 
 
@@ -132,7 +113,3 @@ def _print_trust(out: Console, report: Report) -> None:
     for check in report.trust:
         if check.status is Status.OK:
             prose(out, Text(f"{MARKS[check.status]}: {printable(check.message)}", style="dim"), "trust")
-
-
-def _module(name: str) -> str:
-    return printable(name) or "the model itself"

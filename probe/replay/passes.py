@@ -1,6 +1,5 @@
 """The passes of a replay, and the local errors that come out of them."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -11,11 +10,11 @@ from torch import nn
 
 from probe.align.mapping import Mapping, Pair
 from probe.align.tokens import kept_tokens
-from probe.capture.tensors import from_bits
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
+from probe.replay.feeding import arguments, recorded_inputs
 from probe.replay.force import Meet, Meeting, Replay
 from probe.replay.local_error import LocalError
 from probe.replay.measure import measure
@@ -111,7 +110,7 @@ class Passes:
         self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low), buffers)
         self._noise = own_noise(candidate, pairs)
         self._kept = kept_tokens(reference, step)
-        self._inputs = _inputs(reference, step, model)
+        self._inputs = recorded_inputs(reference, step, model)
 
     def local_errors(self, free: frozenset[str]) -> list[LocalError]:
         """One pass in low precision, whose values wait on disk for the second, in float64."""
@@ -189,12 +188,7 @@ class Passes:
     def _run(self, meet: Meet, free: frozenset[str], dtype: str | None = None, examine: Meet | None = None) -> None:
         """`dtype` is what the model is fed in, as a candidate of that dtype was."""
         kind = getattr(torch, dtype) if dtype else None
-        inputs: dict[str, Any] = {
-            name: value.to(kind, copy=True) if value.is_floating_point() else value.clone()
-            for name, value in self._inputs.items()
-        }
-        if "use_cache" in inspect.signature(self._model.forward).parameters:
-            inputs["use_cache"] = False
+        inputs = arguments(self._model, self._inputs, kind)
         try:
             roundoff = UNIT_ROUNDOFF.get(self._low, 0.0)
             Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff, examine).run(self._model, inputs)
@@ -205,14 +199,3 @@ class Passes:
             raise ProbeError(
                 f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay"
             ) from error
-
-
-def _inputs(reference: Dump, step: int, model: nn.Module) -> dict[str, torch.Tensor]:
-    recorded = reference.inputs(step)
-    if not recorded or any("." in name for name in recorded):
-        raise ProbeError(
-            f"{reference.path} does not hold what forward was given in step {step} in a form that can be given again",
-            hint="compare without replay: --no-replay",
-        )
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    return {name: from_bits(bits, dtype).to(device) for name, (bits, dtype) in recorded.items()}

@@ -152,6 +152,23 @@ def changes_its_input(name: str) -> bool:
 _IN_PLACE = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
 
 
+def makes_tensors(name: str, args: tuple[Any, ...], result: Any) -> bool:
+    """Whether a torch call counts as one: it has a tensor for a result, or wrote into its first argument."""
+    made = args[0] if changes_its_input(name) and args else result
+    return name != "__set__" and any(True for _ in tensors_in(made))
+
+
+def mapped(argument: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """`change` on every tensor of an argument."""
+    if isinstance(argument, torch.Tensor):
+        return change(argument)
+    if type(argument) in (tuple, list):
+        return type(argument)(mapped(child, change) for child in argument)
+    if type(argument) is dict:
+        return {key: mapped(child, change) for key, child in argument.items()}
+    return argument
+
+
 def tensors_in(value: Any) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
     """Every tensor in nested tuples, lists and dicts, with its path."""
     if isinstance(value, torch.Tensor):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from probe.replay.program import Call, Leaf, Result, Value, changes_its_input, tensors_in
+from probe.replay.program import Call, Leaf, Result, Value, changes_its_input, makes_tensors, tensors_in
 
 _ATTRIBUTE = "_probe_value"
 
@@ -52,16 +52,15 @@ class Tracing(TorchFunctionMode):
         result = func(*args, **kwargs)
         with torch._C.DisableTorchFunction():
             name = getattr(func, "__name__", "")
-            made = args[0] if changes_its_input(name) and args else result
-            places = [(path, tensor) for path, tensor in tensors_in(made) if id(tensor) not in self._lasting]
-            if not places or name == "__set__":
+            if not makes_tensors(name, args, result):
                 return result
+            made = args[0] if changes_its_input(name) else result
             here = self._current()
             call = Call(func, call_args, call_kwargs, *here, self._counts[here], tuple(given))
             self._counts[here] += 1
             passed_on = {id(tensor) for _, tensor in tensors_in((args, kwargs))}
-            for path, tensor in places:
-                if id(tensor) not in passed_on or made is not result or changes_its_input(name):
+            for path, tensor in tensors_in(made):
+                if id(tensor) not in self._lasting and (id(tensor) not in passed_on or changes_its_input(name)):
                     setattr(tensor, _ATTRIBUTE, Result(call, path))
         return result
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from probe.render.text import number, print_report
+from probe.render.findings import number
+from probe.render.text import print_report
 from probe.report import Finding, OutputComparison, Place, Report, Status, TapComparison, TrustCheck, Verdict
 
 LONG = "model.decoder.layers.11.a_module_whose_name_is_long.and_whose_child_has_a_long_name_too"

@@ -1,0 +1,78 @@
+"""A cause as something that can be planted into the whole model, wherever its computation is run."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from probe.capture.hooks import watching
+from probe.diagnose.hypothesis import Plan
+from probe.replay.program import Edit, makes_tensors, mapped
+
+Place = tuple[str, int, int]
+"""A torch call: the module whose code makes it, how often that module was called before, and which of its calls."""
+
+
+@dataclass(frozen=True)
+class Planting:
+    """A plan without its program, so that no activation is held."""
+
+    edits: tuple[tuple[Place, str, Edit], ...]
+    """Which call, the name of its function, and what happens instead."""
+    weights: tuple[tuple[str, torch.Tensor], ...]
+    """Names of weights, and what stands in their place."""
+
+
+def planting(plan: Plan) -> Planting:
+    edits = tuple(((call.module, call.number, call.index), call.name, edit) for call, edit in plan.edits.items())
+    return Planting(edits, tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items()))
+
+
+@contextmanager
+def planted(model: nn.Module, plantings: Sequence[Planting]) -> Iterator[None]:
+    """Within this block the model computes as the candidate does; neither its weights nor its code are touched."""
+    with watching(model, lambda call, args, kwargs: None, lambda call, output: None) as current:
+        mode = _Planted(model, plantings, lambda: (call.name, call.number) if (call := current()) else ("", 0))
+        with mode:
+            yield
+
+
+class _Planted(TorchFunctionMode):
+    """Answers the calls that are edited, and shows other weights in the place of a model's own."""
+
+    def __init__(self, model: nn.Module, plantings: Sequence[Planting], current: Callable[[], tuple[str, int]]) -> None:
+        super().__init__()
+        self._current = current
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._edits: dict[tuple[Place, str], list[Edit]] = {}
+        for one in plantings:
+            for place, name, edit in one.edits:
+                self._edits.setdefault((place, name), []).append(edit)
+        own = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers())
+        self._weights = {id(own[name]): tensor for one in plantings for name, tensor in one.weights if name in own}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, here = getattr(func, "__name__", ""), self._current()
+        args = tuple(mapped(argument, self._shown) for argument in args)
+        kwargs = {key: mapped(argument, self._shown) for key, argument in (kwargs or {}).items()}
+        whole = func
+        for edit in self._edits.get(((*here, self._counts[here]), name), ()):
+            whole = _edited(edit, whole)
+        result = whole(*args, **kwargs)
+        self._counts[here] += makes_tensors(name, args, result)
+        return result
+
+    def _shown(self, tensor: torch.Tensor) -> torch.Tensor:
+        other = self._weights.get(id(tensor))
+        return tensor if other is None else other.to(tensor.dtype)
+
+
+def _edited(edit: Edit, function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: edit(function, args, kwargs)

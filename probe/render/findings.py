@@ -1,0 +1,60 @@
+"""Findings for a terminal: the cause, what it is believed for, and how much of the output's error it explains."""
+
+import math
+
+from rich.console import Console
+from rich.text import Text
+
+from probe.render.console import prose
+from probe.render.printable import printable
+from probe.report import Finding, Report
+
+
+def print_findings(out: Console, report: Report) -> None:
+    for index, finding in enumerate(report.findings, 1):
+        _print_finding(out, index, finding)
+    _print_explained(out, report)
+
+
+def _print_finding(out: Console, index: int, finding: Finding) -> None:
+    prose(out, Text.assemble((f"{index:2d}. {module_name(finding.module)}", "bold"), f"   cause: {finding.cause}"))
+    prose(out, Text(printable(finding.message)), indent=4)
+    if finding.error_after is not None:
+        evidence = (
+            f"its error of {number(finding.error_before)} falls to {number(finding.error_after)} once that is planted"
+        )
+        evidence += " into the reference"
+        if finding.share is not None:
+            evidence += f", and {percent(finding.share)} of the output's error goes with it"
+        prose(out, Text(evidence), indent=4)
+    if len(finding.modules) > 1:
+        prose(out, Text(f"in {', '.join(map(module_name, finding.modules))}", style="dim"), indent=4)
+    out.print()
+
+
+def _print_explained(out: Console, report: Report) -> None:
+    """How far the findings together go."""
+    known = [finding for finding in report.findings if finding.error_after is not None]
+    if report.explained is None or not known or len(report.findings) == 1:
+        return
+    what = "these findings" if len(known) == len(report.findings) else f"the {len(known)} findings with a cause"
+    prose(out, Text(f"planted together, {what} explain {percent(report.explained)} of the output's error"))
+    out.print()
+
+
+def percent(share: float) -> str:
+    """99.998 % is not all of it: never rounded up to 100."""
+    return f"{math.floor(share * 1000) / 10:.1f} %" if share >= 1e-3 else "under 0.1 %"
+
+
+def number(value: float | None) -> str:
+    """Two digits are enough to see an error's size; an exact zero shows as 0."""
+    if value is None:
+        return ""
+    if value == 0:
+        return "0"
+    return f"{value:.1e}" if math.isfinite(value) else str(value)
+
+
+def module_name(name: str) -> str:
+    return printable(name) or "the model itself"

@@ -1,0 +1,60 @@
+"""What was found is planted into the reference, end to end: how much of the output's error that explains."""
+
+import pytest
+import torch
+from torch import nn
+
+from probe.diagnose.edits import constant
+from probe.diagnose.planting import Planting, planted
+from tests.conftest import Compare
+from tests.zoo.architectures import build, inputs
+
+
+def two(name: str) -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:
+    return build(name), build(name), inputs(name)
+
+
+@torch.no_grad()
+def transpose(linear: nn.Linear) -> None:
+    linear.weight.copy_(linear.weight.T.clone())
+
+
+def test_one_cause_explains_all(compare: Compare):
+    reference, candidate, fed = two("llama")
+    for layer in candidate.model.layers:
+        layer.input_layernorm.variance_epsilon = 1e-3
+    report = compare(reference, candidate, fed)
+    assert report.explained == pytest.approx(1.0, abs=1e-6)
+    assert [one.share for one in report.findings] == [report.explained]
+    assert report.to_dict()["explained"] == report.explained
+
+
+def test_each_of_two_has_a_share_of_its_own(compare: Compare):
+    reference, candidate, fed = two("llama")
+    candidate.model.layers[0].input_layernorm.variance_epsilon = 1e-3
+    transpose(candidate.model.layers[1].self_attn.o_proj)
+    report = compare(reference, candidate, fed)
+    small, large = report.findings
+    assert (small.cause, large.cause) == ("norm.eps", "linear.weight_transposed")
+    assert small.share < 0.1 < 0.9 < large.share < report.explained
+    assert report.explained == pytest.approx(1.0, abs=1e-6)
+
+
+def test_what_nothing_explains_is_not_counted_as_explained(compare: Compare):
+    reference, candidate, fed = two("llama")
+    candidate.model.layers[0].input_layernorm.variance_epsilon = 1e-3
+    candidate.model.layers[1].mlp.register_forward_hook(lambda module, args, output: output + output.roll(1, -1))
+    report = compare(reference, candidate, fed)
+    assert sorted(one.cause for one in report.findings) == ["norm.eps", "unknown"]
+    assert report.explained < 0.5
+
+
+def test_the_model_is_itself_again_afterwards():
+    model, fed = build("llama"), inputs("llama")
+    norm = "model.layers.0.input_layernorm"
+    other = Planting((((norm, 0, 3), "add", constant(1, 1.0)),), (("lm_head.weight", torch.zeros(256, 64)),))
+    with torch.no_grad():
+        before = model(**fed).logits
+        with planted(model, [other]):
+            assert not model(**fed).logits.any(), "the planted weight is what counts inside"
+        assert torch.equal(model(**fed).logits, before)

@@ -51,13 +51,14 @@ def diff(
             mapping = apply_table(Path(table), mapping, ours, theirs)
         checks = trust(ours, theirs, mapping)
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
+        weights = audit(ours, theirs, mapping) if ours.weights and theirs.weights else ()
         errors: tuple[LocalError, ...] | None = None
         found: tuple[Finding, ...] = ()
         explained: float | None = None
         if replay:
             from probe.compare.live import replayed
 
-            shown = replayed(ours, theirs, mapping, reference, reference_target, trust_remote_code, progress)
+            shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
             errors, found, explained = shown.errors, shown.findings, shown.share
             checks = (*checks, shown.check)
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
@@ -80,7 +81,7 @@ def diff(
             findings=found,
             explained=explained,
             replayed=errors is not None,
-            weights=audit(ours, theirs, mapping) if ours.weights and theirs.weights else (),
+            weights=weights,
             notes=notes(mapping, errors or ()),
             skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
         )

@@ -1,6 +1,6 @@
 """The live reference behind a dump: found, checked to be the recorded one, replayed, and asked what the bug is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -13,7 +13,7 @@ from probe.errors import ProbeError
 from probe.locate import at_fault, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
-from probe.report import Finding, Status, TrustCheck
+from probe.report import Finding, Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
 
 
@@ -33,6 +33,7 @@ def replayed(
     ours: Dump,
     theirs: Dump,
     mapping: Mapping,
+    weights: Sequence[WeightFinding],
     model: nn.Module | None,
     target: Target | None,
     trust_remote_code: bool,
@@ -69,7 +70,7 @@ def replayed(
         errors = replay(ours, theirs, mapping, model, at_fault, stage)
     except ProbeError as error:
         return Replayed(TrustCheck("replay", Status.WARN, f"{error}; places are approximate"))
-    found, share = diagnose(ours, theirs, mapping, model, errors, places_at_fault(errors), stage)
+    found, share = diagnose(ours, theirs, mapping, weights, model, errors, places_at_fault(errors), stage)
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
     return Replayed(check, errors, found, share)
 

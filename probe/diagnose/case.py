@@ -1,6 +1,7 @@
 """One place as the hypotheses see it: how the reference computes it from the candidate's tensors, and what it gave."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -8,6 +9,10 @@ from torch import nn
 
 from probe.replay.local_error import LocalError
 from probe.replay.program import Program
+from probe.report import WeightFinding
+
+Audited = Mapping[str, WeightFinding]
+"""What the weight audit says of each of the reference's weights, by name; empty where a dump holds no weights."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Case:
     """What the reference computes in the candidate's dtype; None where that is float32 or better."""
     kept: torch.Tensor | None = None
     """[B, T]: tokens to compare, where the candidate dropped the padding."""
+    audited: Audited = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> torch.Tensor:

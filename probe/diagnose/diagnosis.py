@@ -7,7 +7,7 @@ from torch import nn
 
 from probe.align.mapping import Mapping
 from probe.diagnose import attention, embedding, linear, mlp, moe, norm, precision, residual, rope
-from probe.diagnose.case import Case
+from probe.diagnose.case import Audited, Case
 from probe.diagnose.hypothesis import Family, Hypothesis
 from probe.diagnose.merge import Part, merged, parts
 from probe.diagnose.proof import proved
@@ -17,7 +17,7 @@ from probe.locate import findings
 from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
 from probe.replay.passes import examine
-from probe.report import Finding
+from probe.report import Finding, WeightFinding
 
 FAMILIES: tuple[Family, ...] = tuple(
     family
@@ -30,6 +30,7 @@ def diagnose(
     reference: Dump,
     candidate: Dump,
     mapping: Mapping,
+    weights: Sequence[WeightFinding],
     model: nn.Module,
     errors: Sequence[LocalError],
     places: Sequence[LocalError],
@@ -44,9 +45,10 @@ def diagnose(
     wanted = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
     known: dict[tuple[Family, str], None] = {}
+    audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
-        if id(error) in wanted and (case := case_of(model, meeting, error, rounded)) is not None:
+        if id(error) in wanted and (case := case_of(model, meeting, error, rounded, audited)) is not None:
             found = _examined(case, known)
             if found:
                 explained[id(error)] = found
@@ -77,7 +79,13 @@ def _examined(case: Case, known: dict[tuple[Family, str], None]) -> tuple[Part, 
     return parts(case, found[0]) if found else ()
 
 
-def case_of(model: nn.Module, meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> Case | None:
+def case_of(
+    model: nn.Module,
+    meeting: Meeting,
+    error: LocalError,
+    rounded: torch.Tensor | None,
+    audited: Audited,
+) -> Case | None:
     """None where nothing can be tried: a computation that gives another result when it is run again."""
     exact, program = meeting.computed, meeting.program
     if meeting.candidate is None or program is None:
@@ -91,4 +99,4 @@ def case_of(model: nn.Module, meeting: Meeting, error: LocalError, rounded: torc
         return None
     if again.shape != exact.shape or not torch.allclose(again.double(), exact.double(), 1e-9, 1e-12, equal_nan=True):
         return None
-    return Case(model, error, program, exact, candidate.to(exact.dtype), low, kept)
+    return Case(model, error, program, exact, candidate.to(exact.dtype), low, kept, audited)

@@ -17,6 +17,7 @@ from probe.dump import Dump
 from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
 from probe.replay.program import Program
 from probe.replay.tracing import Tracing, begin_at
+from probe.replay.unfused import Unfused
 from probe.tap import tap_name
 
 _FORCED = "_probe_forced"
@@ -81,7 +82,8 @@ class Replay:
             following = FollowingOrigins(lambda: call.name if (call := current()) else "", self._roundoff)
             if self._examine is not None:
                 self._tracing = Tracing(model, lambda: (call.name, call.number) if (call := current()) else ("", 0))
-            with torch.no_grad(), following, self._tracing or nullcontext():
+            unfused = Unfused() if self._tracing else nullcontext()
+            with torch.no_grad(), following, self._tracing or nullcontext(), unfused:
                 model(**inputs)
 
     def _on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

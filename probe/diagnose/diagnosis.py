@@ -1,5 +1,6 @@
 """From places at fault to findings: every place is examined once, while the reference is replayed."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,6 +19,7 @@ from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
+from probe.tap import template
 
 FAMILIES: tuple[Family, ...] = tuple(
     family
@@ -44,12 +46,12 @@ def diagnose(
         return (), None
     wanted = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
-    known: dict[tuple[Family, str], None] = {}
+    search = _Search()
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         if id(error) in wanted and (case := case_of(model, meeting, error, rounded, audited)) is not None:
-            found = _examined(case, known)
+            found = search.parts(case)
             if found:
                 explained[id(error)] = found
 
@@ -62,21 +64,38 @@ def diagnose(
     return tuple(sorted((*named, *findings(unknown)), key=lambda one: order.get(one.span[1], len(order)))), share
 
 
-def _examined(case: Case, known: dict[tuple[Family, str], None]) -> tuple[Part, ...]:
-    """What explains a place: first what explained others, so that a bug in all layers is searched for once."""
-    again = [h for family, cause in known for h in family(case) if h.cause == cause]
-    found = explanations(case, again)
-    if not found:
-        sources: dict[int, Family] = {}
-        hypotheses: list[Hypothesis] = []
-        for family in FAMILIES:
-            for hypothesis in family(case):
-                sources[id(hypothesis)] = family
-                hypotheses.append(hypothesis)
-        found = explanations(case, hypotheses)
-        for tried in found[0] if found else ():
-            known[sources[id(tried.hypothesis)], tried.hypothesis.cause] = None
-    return parts(case, found[0]) if found else ()
+class _Search:
+    """What explains places, one after the other; it learns, so that a bug in all layers is searched for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Family, str], None] = {}
+        """Families and causes that explained a place."""
+        self._missed: Counter[str] = Counter()
+        """Places of a kind that nothing explained."""
+
+    def parts(self, case: Case) -> tuple[Part, ...]:
+        found = explanations(case, [h for family, cause in self._known for h in _of(family, case) if h.cause == cause])
+        kind = template(case.error.pair.reference.name)[0]
+        if not found and self._missed[kind] < MOST_MISSED:
+            sources = [(family, hypothesis) for family in FAMILIES for hypothesis in _of(family, case)]
+            found = explanations(case, [hypothesis for _, hypothesis in sources])
+            for tried in found[0] if found else ():
+                family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
+                self._known[family, tried.hypothesis.cause] = None
+        self._missed[kind] += not found
+        return parts(case, found) if found else ()
+
+
+MOST_MISSED = 3
+"""Places that repeat through the layers and stay unexplained: after so many, no more are searched."""
+
+
+def _of(family: Family, case: Case) -> list[Hypothesis]:
+    """A program such as the family has never seen has none of its hypotheses."""
+    try:
+        return list(family(case))
+    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
+        return []
 
 
 def case_of(

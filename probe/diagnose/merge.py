@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probe.diagnose.case import Case
 from probe.diagnose.planting import Planting, planting
-from probe.diagnose.search import Tried
+from probe.diagnose.search import AS_GOOD, Tried
 from probe.locate import relative
 from probe.replay.local_error import LocalError
 from probe.report import Finding
@@ -41,8 +41,16 @@ class Found:
     """When the reference's run meets it first."""
 
 
-def parts(case: Case, explanation: Sequence[Tried]) -> tuple[Part, ...]:
-    """What explains a place, of several causes together each."""
+def parts(case: Case, alternatives: Sequence[Sequence[Tried]]) -> tuple[Part, ...]:
+    """What explains a place best, of several causes together each; what does so as well is told in the message."""
+    explanation = alternatives[0]
+    others = {
+        other[0].hypothesis.cause: other[0].hypothesis.message(other[0].value)
+        for other in alternatives[1:]
+        if other[0].after <= AS_GOOD * explanation[0].after
+    }
+    others.pop(explanation[0].hypothesis.cause, None)
+    as_well = "".join(f"; {cause} explains this input as well: {message}" for cause, message in others.items())
     return tuple(
         Part(
             case.error,
@@ -50,7 +58,7 @@ def parts(case: Case, explanation: Sequence[Tried]) -> tuple[Part, ...]:
             _module(case, tried),
             tried.hypothesis.reference_value,
             tried.hypothesis.candidate_value(tried.value),
-            tried.hypothesis.message(tried.value),
+            tried.hypothesis.message(tried.value) + as_well,
             case.before,
             tried.after,
             planting(tried.plan),

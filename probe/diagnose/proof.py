@@ -64,10 +64,13 @@ def _output(mapping: Mapping) -> Pair | None:
 
 
 def _run(reference: Dump, model: nn.Module, pair: Pair, plantings: Sequence[Planting]) -> torch.Tensor | None:
-    """The model's result with the findings planted, in its own dtype."""
+    """The model's result with the findings planted, in its own dtype; None where it cannot be run so."""
     inputs = own_inputs(reference, pair.reference.step, model)
-    with torch.no_grad(), planted(model, plantings):
-        output = model(**inputs)
+    try:
+        with torch.no_grad(), planted(model, plantings):
+            output = model(**inputs)
+    except Exception:  # the model is the user's code, and runs as nobody meant it to
+        return None
     for port, tensor in output_tensors(output):
         if port == pair.reference.port and tensor.shape == pair.reference.shape:
             return tensor.detach().cpu().double()

@@ -15,6 +15,8 @@ HELPS = 0.9
 """Of the error before: what leaves more than this is no part of an explanation of several."""
 MOST_PARTS = 4
 """Hypotheses that help, from which pairs and triples are made."""
+AS_GOOD = 1.5
+"""Times what the best leaves: rounding alone makes two right explanations differ by less."""
 STEPS = 40
 """Of golden section: the bracket shrinks by 0.618 a step, 4e-9 in all."""
 NO_WORSE = 0.3
@@ -39,10 +41,17 @@ def explains(case: Case, after: float) -> bool:
 
 
 def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tried, ...]]:
-    """What brings the error to the floor, best first: single causes, or else several together; may be empty."""
+    """What brings the error to the floor, best first: single causes, or else several together; may be empty.
+
+    Of those that leave as little as the best, a cause without a fitted number comes first.
+    """
     tried = sorted((fitted(case, hypothesis) for hypothesis in hypotheses), key=lambda one: one.after)
-    single: list[tuple[Tried, ...]] = [(one,) for one in tried if explains(case, one.after)]
-    return single or _several(case, [one for one in tried if one.after <= HELPS * case.before][:MOST_PARTS])
+    single = [one for one in tried if explains(case, one.after)]
+    least = min((one.after for one in single), default=0.0)
+    single.sort(key=lambda one: (one.after > AS_GOOD * least, bool(one.hypothesis.scale), one.after))
+    return [(one,) for one in single] or _several(
+        case, [one for one in tried if one.after <= HELPS * case.before][:MOST_PARTS]
+    )
 
 
 def _several(case: Case, parts: Sequence[Tried]) -> list[tuple[Tried, ...]]:

@@ -1,9 +1,11 @@
 """Small changes of one call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from probe.replay.program import Edit
+import torch
+
+from probe.replay.program import Call, Edit, Leaf, Program, Result, Value, tensors_in
 
 
 def constant(argument: int | str, value: Any) -> Edit:
@@ -20,3 +22,54 @@ def constant(argument: int | str, value: Any) -> Edit:
 def result(change: Callable[[Any], Any]) -> Edit:
     """The call's result, changed."""
     return lambda function, args, kwargs: change(function(*args, **kwargs))
+
+
+def recomputed(
+    program: Program, target: Result, sources: Sequence[Value], compute: Callable[..., torch.Tensor]
+) -> dict[Call, Edit]:
+    """A call's result computed anew from earlier values: `compute(now, *sources)`.
+
+    Each source is noted where it is first used as an argument, so that this works wherever the calls are made again.
+    """
+    noted: list[torch.Tensor | None] = [None] * len(sources)
+    edits: dict[Call, Edit] = {}
+
+    def noting(places: Sequence[tuple[int, int]]) -> Edit:
+        def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            given = [tensor for _, tensor in tensors_in((args, kwargs))]
+            for source, position in places:
+                noted[source] = given[position].clone()
+            return function(*args, **kwargs)
+
+        return edit
+
+    wanted: dict[Call, list[tuple[int, int]]] = {}
+    for index, source in enumerate(sources):
+        user = next(call for call in program.calls if any(is_same(source, value) for value in call.inputs))
+        position = next(n for n, value in enumerate(user.inputs) if is_same(source, value))
+        wanted.setdefault(user, []).append((index, position))
+    for call, places in wanted.items():
+        edits[call] = noting(places)
+
+    def answer(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before = edits_before(function, args, kwargs) if edits_before else function(*args, **kwargs)
+        return with_value(before, target.path, lambda now: compute(now, *noted))
+
+    edits_before = edits.get(target.call)
+    return {**edits, target.call: answer}
+
+
+def is_same(one: Value, other: Value) -> bool:
+    """Results are written down anew each time a tensor is met, so they are compared by their call and path."""
+    if isinstance(one, Leaf) or isinstance(other, Leaf):
+        return one is other
+    return one.call is other.call and one.path == other.path
+
+
+def with_value(returned: Any, path: tuple[Any, ...], change: Callable[[Any], Any]) -> Any:
+    """What a call returned, changed at one place."""
+    if not path:
+        return change(returned)
+    parts = list(returned)
+    parts[path[0]] = with_value(parts[path[0]], path[1:], change)
+    return tuple(parts)

@@ -9,8 +9,8 @@ from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.norm_site import Norm, argument, key
 from probe.diagnose.norm_written import norms
-from probe.diagnose.values import passing, places
-from probe.replay.program import Call, Edit
+from probe.diagnose.values import bare, passing, places
+from probe.replay.program import Call, Edit, Result
 
 _KIND = {True: "the mean is taken off", False: "the mean is not taken off"}
 
@@ -80,9 +80,11 @@ def _uncentered(norm: Norm) -> dict[str, Plan]:
     if norm.is_torch:
         plans = {plain: Plan({norm.call: _root_mean_square(norm.call, with_bias=True)})}
         return plans | ({alone: Plan({norm.call: _root_mean_square(norm.call, with_bias=False)})} if biased else {})
-    if norm.square is None or norm.centering is None:
+    if norm.mean is None or norm.centering is None:
         return {}
     edits = {norm.centering: passing(norm.centering, norm.centering.inputs[0])}
+    if norm.square is None:
+        edits[norm.mean] = _mean_square(norm.centering)
     plans = {plain: Plan(edits)}
     if biased:
         shift, normed = list(norm.uses.items())[-1]
@@ -100,6 +102,14 @@ def _root_mean_square(call: Call, *, with_bias: bool) -> Edit:
         return normed + bias if with_bias and bias is not None else normed
 
     return edit
+
+
+def _mean_square(centering: Call) -> Edit:
+    """In the place of a variance, with the mean over what `centering` takes it over."""
+    mean = bare(centering.inputs[1])
+    assert isinstance(mean, Result)
+    over = mean.call
+    return lambda function, args, kwargs: over.function(args[0].square(), *over.args[1:], **over.kwargs)
 
 
 def _given(call: Call, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,5 +1,105 @@
-"""Rotary embeddings: base, scaling, layout, positions, order."""
+"""Rotary embeddings at attention: left out, done twice, other pairs of channels, queries and keys apart, angles."""
 
-from probe.diagnose.hypothesis import Family
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
-FAMILIES: list[Family] = []
+from probe.diagnose.case import Case
+from probe.diagnose.hypothesis import Family, Hypothesis, Plan
+from probe.diagnose.rope_angles import of_angles
+from probe.diagnose.rope_tables import angles
+from probe.diagnose.rotation import LAYOUTS, Layout, Turn
+from probe.diagnose.turns import sides
+from probe.replay.program import Edit
+
+OFFSETS = (1, -1, 2, -2, 3, -3, 4, -4)
+"""Of queries against keys; what both have in common changes no score."""
+PAIRS = {"halves": "channels i and i + D/2", "neighbours": "channels 2i and 2i + 1"}
+Sides = Mapping[str, tuple[Turn, ...]]
+
+
+def rotary(case: Case) -> Iterator[Hypothesis]:
+    """All that can be wrong with the rotations of a program, each on both sides or on one."""
+    found = sides(case.program)
+    if not found:
+        yield from of_angles(case, angles(case.program))
+        return
+    both = next(iter(found.values()))
+    yield missing(found)
+    yield twice(found)
+    for ours in {turn.layout for turn in both}:
+        yield layout(found, ours)
+    yield from apart(found)
+    yield from of_angles(case, both)
+
+
+def missing(found: Sides) -> Hypothesis:
+    """rope.missing"""
+    return _of_side(
+        found,
+        "rope.missing",
+        lambda turn: turn.to(turn.unit / turn.unit),
+        lambda side: f"{side} are not turned by their position: look for a layer without its rotary embedding",
+        ("turned", "not turned"),
+    )
+
+
+def twice(found: Sides) -> Hypothesis:
+    """rope.twice"""
+    return _of_side(
+        found,
+        "rope.twice",
+        lambda turn: turn.to(turn.unit * turn.unit),
+        lambda side: f"{side} are turned twice: look for a kernel that applies the rotary embedding itself",
+        ("once", "twice"),
+    )
+
+
+def layout(found: Sides, ours: Layout) -> Hypothesis:
+    """rope.layout: pairs of channels that the weights are not made for."""
+    theirs = LAYOUTS[1 - LAYOUTS.index(ours)]
+    return _of_side(
+        found,
+        "rope.layout",
+        lambda turn: turn.to(turn.unit, theirs),
+        lambda side: (
+            f"{side} turn {PAIRS[theirs]} together where the reference turns {PAIRS[ours]}: "
+            "permute the rows of q and k in the converter, or set the other rope type"
+        ),
+        (ours, theirs),
+    )
+
+
+def apart(found: Sides) -> Iterator[Hypothesis]:
+    """rope.position: queries and keys of one token at different positions."""
+    for turn in found.get("queries", ()):
+        if (spin := turn.spin) is not None:
+            yield Hypothesis(
+                "rope.position",
+                lambda offset: Plan({turn.call: turn.at(replace(spin, positions=spin.positions + offset))}),  # noqa: B023
+                lambda offset: (
+                    f"queries stand {offset:+d} from the position of their own keys: "
+                    "look for a cache length or an offset that one of the two is given"
+                ),
+                OFFSETS,
+                reference_value=0,
+            )
+
+
+def _of_side(
+    found: Sides,
+    cause: str,
+    edit: Callable[[Turn], Edit],
+    message: Callable[[str], str],
+    values: tuple[str, str],
+) -> Hypothesis:
+    return Hypothesis(
+        cause,
+        lambda side: Plan({turn.call: edit(turn) for turn in found[side]}),
+        message,
+        tuple(found),
+        reference_value=values[0],
+        candidate_value=lambda _: values[1],
+    )
+
+
+FAMILIES: list[Family] = [rotary]

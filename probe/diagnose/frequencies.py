@@ -1,0 +1,57 @@
+"""The frequencies of a rotary embedding: theta^(-2i/D), and what is done to them for longer contexts."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+ALIKE = 1e-4
+"""Relative: frequencies that lie so near a formula are its."""
+THETAS = tuple(sorted(a * 10.0**b for a in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8) for b in range(2, 8)))
+"""Those that models are published with are among them."""
+FACTORS = tuple(2.0 ** (number / 4) for number in range(-24, 25))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a list of frequencies is made of."""
+
+    theta: float
+    factor: float
+    """By which all are divided: 1 of most models."""
+    is_geometric: bool
+    """All are theta^(-2i/D) / factor; else only the first two are."""
+
+    def plain(self, frequencies: torch.Tensor) -> torch.Tensor:
+        """theta^(-2i/D), with the signs of `frequencies`."""
+        return frequencies.sign() * self.theta ** -_exponents(len(frequencies))
+
+    def based(self, frequencies: torch.Tensor, theta: float) -> torch.Tensor:
+        """The same frequencies from another theta."""
+        return frequencies * (theta / self.theta) ** -_exponents(len(frequencies))
+
+
+def scale_of(frequencies: torch.Tensor) -> Scale | None:
+    """None where they do not fall from one to the next."""
+    sizes = frequencies.abs().double()
+    if len(sizes) < 2 or not bool((sizes[1:] < sizes[:-1]).all()) or not bool(sizes[-1] > 0):
+        return None
+    logs, exponents = sizes.log(), _exponents(len(sizes))
+    slope = float(((logs - logs[0]) * exponents).sum() / exponents.square().sum())
+    is_geometric = bool(((logs - logs[0]) - slope * exponents).abs().amax() <= ALIKE)
+    if not is_geometric:
+        slope = float((logs[1] - logs[0]) / exponents[1])
+    return Scale(_round(math.exp(-slope)), _round(float(1 / sizes[0])), is_geometric)
+
+
+def _exponents(count: int) -> torch.Tensor:
+    return torch.arange(count, dtype=torch.float64) / count
+
+
+def _round(value: float) -> float:
+    """The number of the fewest digits within ALIKE."""
+    for digits in range(1, 6):
+        rounded = float(f"{value:.{digits - 1}e}")
+        if abs(rounded - value) <= ALIKE * abs(value):
+            return rounded
+    return value

@@ -1,0 +1,119 @@
+"""Angles that are position times frequency: another base, another scaling, other positions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+
+from probe.diagnose.case import Case
+from probe.diagnose.frequencies import FACTORS, THETAS, Scale, scale_of
+from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.rotation import Spin
+from probe.replay.program import Call, Edit
+
+VISIBLE = 0.01
+"""Of the largest error of a token: what a token's error has to be for it to be the first that is wrong."""
+
+
+class Spun(Protocol):
+    """A call whose result follows from positions and frequencies."""
+
+    @property
+    def call(self) -> Call: ...
+
+    @property
+    def spin(self) -> Spin | None: ...
+
+    def at(self, spin: Spin) -> Edit:
+        """What the call returns of other positions and frequencies."""
+
+
+def of_angles(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
+    """All are changed alike."""
+    spins = [one.spin for one in spun if one.spin is not None]
+    if not spins or len(spins) < len(spun):
+        return
+    yield from restarted(case, spun)
+    scale = scale_of(spins[0].frequencies)
+    if scale is not None:
+        yield theta(spun, scale)
+        yield linear(spun, scale) if scale.is_geometric else unscaled(spun, scale)
+
+
+def theta(spun: Sequence[Spun], scale: Scale) -> Hypothesis:
+    """rope.theta: fitted."""
+    return Hypothesis(
+        "rope.theta",
+        lambda value: _other_frequencies(spun, lambda frequencies: scale.based(frequencies, value)),
+        lambda value: (
+            f"the rotary base is {value:g} where the reference has {scale.theta:g}: "
+            "look for rope_theta that is not read from the config"
+        ),
+        tuple(sorted({*THETAS, scale.theta})),
+        scale="log",
+        reference_value=scale.theta,
+    )
+
+
+def linear(spun: Sequence[Spun], scale: Scale) -> Hypothesis:
+    """rope.scaling: all positions divided by a number."""
+    return Hypothesis(
+        "rope.scaling",
+        lambda value: _other_frequencies(spun, lambda frequencies: frequencies * (scale.factor / value)),
+        lambda value: (
+            f"positions are divided by {value:g} where the reference divides by {scale.factor:g}: "
+            "look at the factor of rope_scaling in the config"
+        ),
+        tuple(sorted({*FACTORS, scale.factor})),
+        scale="log",
+        reference_value=scale.factor,
+    )
+
+
+def unscaled(spun: Sequence[Spun], scale: Scale) -> Hypothesis:
+    """rope.scaling: bands that are stretched in the reference alone."""
+    return Hypothesis(
+        "rope.scaling",
+        lambda _: _other_frequencies(spun, scale.plain),
+        lambda _: (
+            f"all rotary frequencies are those of the base {scale.theta:g}, where the reference stretches the slow "
+            "ones: look for rope_scaling that is parsed and not used"
+        ),
+        reference_value="stretched",
+        candidate_value=lambda _: "plain",
+    )
+
+
+def restarted(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
+    """rope.position: counted from zero again at some token, as of a chunk that forgets the chunk before."""
+    first = first_wrong_token(case)
+    if first is not None:
+        yield Hypothesis(
+            "rope.position",
+            lambda token: _other_positions(spun, lambda p: torch.where(p >= token, p - token, p)),
+            lambda token: (
+                f"positions are counted from zero again at token {token}: "
+                "look for a chunk or a cache whose length is not added"
+            ),
+            tuple(token for token in range(first - 2, first + 3) if token > 0),
+            reference_value="counted on",
+            candidate_value=lambda token: f"from zero at {token}",
+        )
+
+
+def first_wrong_token(case: Case) -> int | None:
+    """Of a tap with axes (batch, token, channel); None of any other, or where the first token is wrong already."""
+    if case.exact.dim() != 3 or not case.exact.is_floating_point():
+        return None
+    error_T = ((case.candidate - case.exact) * case.counts).double().nan_to_num().square().sum((0, 2)).sqrt()
+    wrong = (error_T > VISIBLE * error_T.amax()).nonzero()
+    return int(wrong[0]) if len(wrong) and int(wrong[0]) > 0 else None
+
+
+def _other_frequencies(spun, change) -> Plan:
+    return Plan({one.call: one.at(replace(one.spin, frequencies=change(one.spin.frequencies))) for one in spun})
+
+
+def _other_positions(spun, change) -> Plan:
+    return Plan({one.call: one.at(replace(one.spin, positions=change(one.spin.positions))) for one in spun})

@@ -9,7 +9,8 @@ ALIKE = 1e-4
 """Relative: frequencies that lie so near a formula are its."""
 THETAS = tuple(sorted(a * 10.0**b for a in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8) for b in range(2, 8)))
 """Those that models are published with are among them."""
-FACTORS = tuple(2.0 ** (number / 4) for number in range(-24, 25))
+FACTORS = tuple(2.0 ** (number / 4) for number in range(25))
+"""1 to 64: nobody divides positions by less."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class Scale:
 
     theta: float
     factor: float
-    """By which all are divided: 1 of most models."""
+    """By which the first is divided: 1 of most models."""
     is_geometric: bool
-    """All are theta^(-2i/D) / factor; else only the first two are."""
+    """All are theta^(-2i/D) / factor; else those for long contexts are stretched further, and theta may be
+    `first_theta` where only the first are not."""
+    first_theta: float
 
-    def plain(self, frequencies: torch.Tensor) -> torch.Tensor:
+    def plain(self, frequencies: torch.Tensor, theta: float) -> torch.Tensor:
         """theta^(-2i/D), with the signs of `frequencies`."""
-        return frequencies.sign() * self.theta ** -_exponents(len(frequencies))
+        return frequencies.sign() * theta ** -_exponents(len(frequencies))
 
     def based(self, frequencies: torch.Tensor, theta: float) -> torch.Tensor:
         """The same frequencies from another theta."""
@@ -32,16 +35,19 @@ class Scale:
 
 
 def scale_of(frequencies: torch.Tensor) -> Scale | None:
-    """None where they do not fall from one to the next."""
+    """None where they do not fall from one to the next.
+
+    Of a stretched list the slowest two are taken to be stretched alike, as llama3's and yarn's are.
+    """
     sizes = frequencies.abs().double()
     if len(sizes) < 2 or not bool((sizes[1:] < sizes[:-1]).all()) or not bool(sizes[-1] > 0):
         return None
     logs, exponents = sizes.log(), _exponents(len(sizes))
     slope = float(((logs - logs[0]) * exponents).sum() / exponents.square().sum())
     is_geometric = bool(((logs - logs[0]) - slope * exponents).abs().amax() <= ALIKE)
-    if not is_geometric:
-        slope = float((logs[1] - logs[0]) / exponents[1])
-    return Scale(_round(math.exp(-slope)), _round(float(1 / sizes[0])), is_geometric)
+    first, last = ((float(logs[i + 1] - logs[i]) * len(sizes)) for i in (0, len(sizes) - 2))
+    theta = _round(math.exp(-slope if is_geometric else -last))
+    return Scale(theta, _round(float(1 / sizes[0])), is_geometric, _round(math.exp(-first)))
 
 
 def _exponents(count: int) -> torch.Tensor:

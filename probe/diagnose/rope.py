@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan
@@ -28,7 +29,9 @@ def rotary(case: Case) -> Iterator[Hypothesis]:
     yield twice(found)
     for ours in {turn.layout for turn in both}:
         yield layout(found, ours)
-    yield from apart(found)
+    if len(found) > 1:
+        yield from rows(found)
+        yield from apart(found)
     yield from of_angles(case, both)
 
 
@@ -69,9 +72,25 @@ def layout(found: Sides, ours: Layout) -> Hypothesis:
     )
 
 
+def rows(found: Sides) -> Iterator[Hypothesis]:
+    """rope.layout: rows of queries, or of keys, in the order that another layout wants."""
+    for read, written in (LAYOUTS, LAYOUTS[::-1]):
+        yield Hypothesis(
+            "rope.layout",
+            partial(_permuted, found, written, read),
+            lambda side: (
+                f"rows of {side} are in another order in each head, that of another layout of the rotary embedding: "
+                "look for a converter that permutes q alone or k alone"
+            ),
+            tuple(side for side in found if len(found[side]) == 1),
+            reference_value=read,
+            candidate_value=partial(_given, written),
+        )
+
+
 def apart(found: Sides) -> Iterator[Hypothesis]:
     """rope.position: queries and keys of one token at different positions."""
-    for turn in found.get("queries", ()):
+    for turn in found["queries"]:
         if (spin := turn.spin) is not None:
             yield Hypothesis(
                 "rope.position",
@@ -83,6 +102,14 @@ def apart(found: Sides) -> Iterator[Hypothesis]:
                 OFFSETS,
                 reference_value=0,
             )
+
+
+def _given(value: str, _: str) -> str:
+    return value
+
+
+def _permuted(found: Sides, written: Layout, read: Layout, side: str) -> Plan:
+    return Plan({turn.call: turn.permuted(written, read) for turn in found[side]})
 
 
 def _of_side(

@@ -1,6 +1,6 @@
 """Angles that are position times frequency: another base, another scaling, other positions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -75,11 +75,12 @@ def unscaled(spun: Sequence[Spun], scale: Scale) -> Hypothesis:
     """rope.scaling: bands that are stretched in the reference alone."""
     return Hypothesis(
         "rope.scaling",
-        lambda _: _other_frequencies(spun, scale.plain),
-        lambda _: (
-            f"all rotary frequencies are those of the base {scale.theta:g}, where the reference stretches the slow "
-            "ones: look for rope_scaling that is parsed and not used"
+        lambda value: _other_frequencies(spun, lambda frequencies: scale.plain(frequencies, value)),
+        lambda value: (
+            f"all rotary frequencies are those of the base {value:g}, where the reference stretches the slow ones: "
+            "look for rope_scaling that is parsed and not used"
         ),
+        (scale.theta, scale.first_theta),
         reference_value="stretched",
         candidate_value=lambda _: "plain",
     )
@@ -111,9 +112,11 @@ def first_wrong_token(case: Case) -> int | None:
     return int(wrong[0]) if len(wrong) and int(wrong[0]) > 0 else None
 
 
-def _other_frequencies(spun, change) -> Plan:
-    return Plan({one.call: one.at(replace(one.spin, frequencies=change(one.spin.frequencies))) for one in spun})
+def _other_frequencies(spun: Sequence[Spun], change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:
+    spins = [(one, one.spin) for one in spun if one.spin]
+    return Plan({one.call: one.at(replace(spin, frequencies=change(spin.frequencies))) for one, spin in spins})
 
 
-def _other_positions(spun, change) -> Plan:
-    return Plan({one.call: one.at(replace(one.spin, positions=change(one.spin.positions))) for one in spun})
+def _other_positions(spun: Sequence[Spun], change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:
+    spins = [(one, one.spin) for one in spun if one.spin]
+    return Plan({one.call: one.at(replace(spin, positions=change(spin.positions))) for one, spin in spins})

@@ -66,6 +66,15 @@ class Turn:
         assert self.spin is not None
         return self.to(self.unit * self.spin.table.conj() * spin.table)
 
+    def permuted(self, written: Layout, read: Layout) -> Edit:
+        """The tensor with its channels in the order of another layout before it is turned."""
+
+        def change(turned: torch.Tensor) -> torch.Tensor:
+            channels = joined(pairs(self.undone(turned), read), written)
+            return joined(pairs(channels, self.layout) * self.table, self.layout).to(turned.dtype)
+
+        return result(change)
+
     def undone(self, turned: torch.Tensor) -> torch.Tensor:
         return joined(pairs(turned, self.layout) / self.table, self.layout)
 

@@ -18,7 +18,7 @@ class Sight:
 
 def turns(program: Program) -> tuple[Turn, ...]:
     """Every rotation, in order of execution; of what it turned nothing further is looked for."""
-    whole = {id(value.call) for value in (program.result, *_inputs(program)) if _is_whole(value)}
+    whole = {id(call) for call, path in _results(program) if not path}
     seen: dict[object, Sight] = {}
     above: dict[int, int] = {}
     found: list[Turn] = []
@@ -88,12 +88,9 @@ def _alike(before: torch.Tensor, after: torch.Tensor) -> bool:
     return bool(close) and not torch.equal(before, after)
 
 
-def _inputs(program: Program) -> list[Value]:
-    return [value for call in program.calls for value in call.inputs]
-
-
-def _is_whole(value: Value) -> bool:
-    return isinstance(value, Result) and value.path == ()
+def _results(program: Program) -> list[tuple[Call, tuple[object, ...]]]:
+    values = (program.result, *(value for call in program.calls for value in call.inputs))
+    return [(value.call, value.path) for value in values if isinstance(value, Result)]
 
 
 def _key(value: Value) -> object:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from probe.replay.local_error import LocalError
 from probe.report import Finding, Place
@@ -23,14 +23,18 @@ def at_fault(error: LocalError) -> bool:
     return error.pair.firm and not error.elsewhere and error.ratio > ABOVE_FLOOR
 
 
-def places_at_fault(errors: Sequence[LocalError]) -> list[LocalError]:
-    """All places with an error of their own, in order of execution.
+def places_at_fault(errors: Sequence[LocalError], beneath: Collection[LocalError] = ()) -> list[LocalError]:
+    """All places with an error of their own, in order of execution; those `beneath` their floor are known to have one.
 
     A place is left out where an earlier one at fault explains it: computed from the same taps and more, with some of
     the same code. Where a residual stream could not be paired, an error in it would else be found again at every layer.
     """
     places: list[LocalError] = []
-    for error in filter(at_fault, errors):
+    for error in errors:
+        if error in beneath:
+            places.append(error)
+        if not at_fault(error):
+            continue
         if not any(earlier.taps <= error.taps and earlier.code & error.code for earlier in places):
             places.append(error)
     return places

@@ -55,15 +55,15 @@ def diff(
         errors: tuple[LocalError, ...] | None = None
         found: tuple[Finding, ...] = ()
         explained: float | None = None
+        beneath: tuple[LocalError, ...] = ()
         if replay:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
-            errors, found, explained = shown.errors, shown.findings, shown.share
-            checks = (*checks, shown.check)
+            errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
+            checks, beneath = (*checks, shown.check), shown.diagnosis.beneath
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
-        places = places_at_fault(errors or ())
-        first = first_place(places)
+        first = first_place(places_at_fault(errors or (), beneath))
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]

@@ -7,13 +7,13 @@ from torch import nn
 
 from probe.align.mapping import Mapping
 from probe.capture.weights import weight_table
-from probe.diagnose.diagnosis import diagnose
+from probe.diagnose.diagnosis import NOTHING_FOUND, Diagnosis, diagnose
 from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.locate import at_fault, findings, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
-from probe.report import Finding, Status, TrustCheck, WeightFinding
+from probe.report import Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
 
 
@@ -24,9 +24,7 @@ class Replayed:
     check: TrustCheck
     """Whether the reference could be replayed; if not, why."""
     errors: tuple[LocalError, ...] | None = None
-    findings: tuple[Finding, ...] = ()
-    share: float | None = None
-    """Of the output's error, the part that all findings together explain."""
+    diagnosis: Diagnosis = NOTHING_FOUND
 
 
 def replayed(
@@ -72,11 +70,11 @@ def replayed(
         return Replayed(TrustCheck("replay", Status.WARN, f"{error}; places are approximate"))
     places = places_at_fault(errors)
     try:
-        found, share = diagnose(ours, theirs, mapping, weights, model, errors, places, stage)
+        diagnosis = diagnose(ours, theirs, mapping, weights, model, errors, places, stage)
     except ProbeError:  # it ran twice, but not with everything written down
-        found, share = findings(places), None
+        diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
-    return Replayed(check, errors, found, share)
+    return Replayed(check, errors, diagnosis)
 
 
 def _changed_weights(recorded: Dump, model: nn.Module) -> str | None:

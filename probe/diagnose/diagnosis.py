@@ -2,18 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from probe.align.mapping import Mapping
 from probe.diagnose import attention, embedding, linear, mlp, moe, norm, precision, residual, rope
+from probe.diagnose.beneath import in_float64, in_low_precision, is_beneath
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.hypothesis import Family, Hypothesis
 from probe.diagnose.merge import Part, merged, parts
+from probe.diagnose.pooled import proven
 from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
+from probe.diagnose.witness import Witness
 from probe.dump import Dump
+from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
 from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
@@ -28,6 +33,21 @@ FAMILIES: tuple[Family, ...] = tuple(
 )
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the candidate does that the reference does not."""
+
+    findings: tuple[Finding, ...] = ()
+    """One a bug, in order of execution."""
+    share: float | None = None
+    """The part of the output's error that those at places at fault explain together: see probe.diagnose.proof."""
+    beneath: tuple[LocalError, ...] = ()
+    """Where the bugs begin that no norm of an error shows."""
+
+
+NOTHING_FOUND = Diagnosis()
+
+
 def diagnose(
     reference: Dump,
     candidate: Dump,
@@ -37,31 +57,49 @@ def diagnose(
     errors: Sequence[LocalError],
     places: Sequence[LocalError],
     progress: Callable[[str], None] = lambda stage: None,
-) -> tuple[tuple[Finding, ...], float | None]:
-    """One finding a bug, in order of execution; "unknown" where no hypothesis explains a place.
-
-    And the part of the output's error that they explain together: see probe.diagnose.proof.
-    """
-    if not places:
-        return (), None
+) -> Diagnosis:
+    """`places` are those at fault; "unknown" where no hypothesis explains one."""
+    rounds = UNIT_ROUNDOFF.get(candidate.environment.get("dtype", ""), 0.0) > UNIT_ROUNDOFF["float32"]
+    if not places and not rounds:
+        return NOTHING_FOUND
     wanted = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
     search = _Search()
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
+    witnesses: list[Witness] = []
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
-        if id(error) in wanted and (case := case_of(model, meeting, error, rounded, audited)) is not None:
+        if not (rounds or id(error) in wanted):
+            return
+        case = case_of(model, meeting, error, rounded, audited)
+        if case is None:
+            return
+        if id(error) in wanted:
             found = search.parts(case)
             if found:
                 explained[id(error)] = found
+        elif is_beneath(case):
+            witnesses.extend(in_float64(case))
 
-    examine(reference, candidate, mapping, model, errors, look, progress)
+    def look_low(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
+        case = case_of(model, meeting, error, rounded, audited)
+        if case is not None and is_beneath(case):
+            witnesses.extend(in_low_precision(case))
+
+    examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
     unknown = [place for place in places if id(place) not in explained]
     found = merged([part for place in places for part in explained.get(id(place), ())])
-    progress("planting what was found")
-    named, share = proved(reference, candidate, mapping, model, found)
-    order = {place.pair.reference.name: index for index, place in enumerate(places)}
-    return tuple(sorted((*named, *findings(unknown)), key=lambda one: order.get(one.span[1], len(order)))), share
+    share = None
+    named: tuple[Finding, ...] = ()
+    if found:
+        progress("planting what was found")
+        named, share = proved(reference, candidate, mapping, model, found)
+    hidden = proven(witnesses)
+    order = {error.pair.reference.name: index for index, error in enumerate(errors)}
+    ordered = sorted(
+        (*named, *(one for one, _ in hidden), *findings(unknown)), key=lambda one: order.get(one.span[1], len(order))
+    )
+    return Diagnosis(tuple(ordered), share, tuple(place for _, place in hidden))
 
 
 class _Search:

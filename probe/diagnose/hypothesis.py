@@ -45,6 +45,8 @@ class Hypothesis:
     """How a continuous value is refined between its neighbours on the grid."""
     reference_value: float | str | None = None
     candidate_value: Callable[[Any], float | str | None] = lambda value: value
+    usual: tuple[Any, ...] = ()
+    """Values that people confuse; they are tried beneath the floor too, where nothing can be fitted."""
     module: str = ""
     """The module at fault; "" takes it from what the plan changes."""
 

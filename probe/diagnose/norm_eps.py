@@ -17,6 +17,7 @@ from probe.replay.program import Call, Leaf, Result, Value
 GRID = (0.0, 1e-14, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 LARGEST = GRID[-1]
 """What is more is no eps."""
+USUAL = (1e-6, 1e-5, 1e-12, 1e-8)
 _LENGTHS = {"sqrt", "sqrt_", "std", "norm", "vector_norm"}
 _AT_LEAST = {"clamp", "clamp_min", "clamp_"}
 
@@ -85,4 +86,5 @@ def _eps(place: Epsilon) -> Hypothesis:
         tuple(sorted({*GRID, place.value})),
         scale="log",
         reference_value=place.value,
+        usual=tuple(value for value in USUAL if abs(value - place.value) > 0.01 * value),
     )

@@ -23,6 +23,7 @@ from probe.replay.scratch import Scratch
 
 Suspicious = Callable[[LocalError], bool]
 Progress = Callable[[str], None]
+Look = Callable[[Meeting, LocalError, torch.Tensor | None], None]
 
 
 def replay(
@@ -62,20 +63,22 @@ def examine(
     mapping: Mapping,
     model: nn.Module,
     errors: Sequence[LocalError],
-    look: Callable[[Meeting, LocalError, torch.Tensor | None], None],
+    look: Look,
+    look_low: Look | None = None,
     progress: Progress = lambda stage: None,
 ) -> None:
     """Once more in float64, with everything written down: `look` is shown each meeting with its program.
 
     With it come the local error that `replay` found there, and the tap as computed in low precision, flat (None where
-    the low precision is that of float32 or better).
+    the low precision is that of float32 or better). `look_low` is shown the meetings of that pass in low precision,
+    which comes first, with programs that compute in it.
     """
     own, low = _dtypes(reference, candidate)
     for step in reference.steps:
         pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
         here = {error.pair.reference.name: error for error in errors if error.pair.reference.step == step}
         free = frozenset(name for name, error in here.items() if error.elsewhere)
-        Passes(reference, candidate, pairs, model, step, own, low, progress).examine(free, here, look)
+        Passes(reference, candidate, pairs, model, step, own, low, progress).examine(free, here, look, look_low)
 
 
 def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:
@@ -133,7 +136,8 @@ class Passes:
         self,
         free: frozenset[str],
         errors: dict[str, LocalError],
-        look: Callable[[Meeting, LocalError, torch.Tensor | None], None],
+        look: Look,
+        look_low: Look | None = None,
     ) -> None:
         """A pass in low precision where that differs from float32's, and one in float64 that is written down."""
 
@@ -146,11 +150,15 @@ class Passes:
             if name in errors:
                 look(meeting, errors[name], scratch.whole(name))
 
+        def show_low(meeting: Meeting) -> None:
+            if look_low is not None and meeting.pair.reference.name in errors:
+                look_low(meeting, errors[meeting.pair.reference.name], None)
+
         with Scratch() as scratch:
             if UNIT_ROUNDOFF.get(self._low, 0.0) > UNIT_ROUNDOFF["float32"]:
                 self._progress(f"replaying in {self._low}")
                 with self._low_precision():
-                    self._run(keep, free, self._low)
+                    self._run(keep, free, self._low, show_low if look_low is not None else None)
             self._progress("looking for causes")
             with InFloat64():
                 self._run(lambda meeting: None, free, examine=show)

@@ -78,11 +78,17 @@ class Bug:
         """
         known = roles or VIEWS[site.view][1]
         functional = [AROUND[role] for role in self.places if role in AROUND] if style in FUNCTIONAL_NORMS else []
-        return tuple(name for role in (*self.places, *functional) if role in known for name in site.names(role, known))
+        shared = [AFTER[role] for role in self.places if role in AFTER] if style in SHARED_EPS else []
+        shared = shared if self.cause == "norm.eps" else []
+        roles_at = (*self.places, *functional, *shared)
+        return tuple(name for role in roles_at if role in known for name in site.names(role, known))
 
 
 FUNCTIONAL_NORMS = ("nano decoder",)
 """Styles in which a norm is a line in its parent's code: nothing tells the line from its neighbours but its cause."""
+SHARED_EPS = ("plain decoder", "fused decoder", "nano decoder")
+"""Styles in which the norm after attention, or after the MLP, has the eps of the one before."""
+AFTER = {"attn_norm": "post_attn_norm", "mlp_norm": "post_mlp_norm"}
 AROUND = {
     "attn_norm": "layer",
     "mlp_norm": "layer",

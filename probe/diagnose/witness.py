@@ -1,0 +1,125 @@
+"""What one place, or many together, say about one hypothesis with one value."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from probe.diagnose.case import Case
+from probe.diagnose.evidence import NONE, Moments
+from probe.diagnose.hypothesis import Hypothesis
+from probe.replay.local_error import LocalError
+
+SURE = 6.0
+"""Standard deviations: hundreds of hypotheses are asked at thousands of places."""
+NEAR_ONE = 0.2
+"""How far from 1 the coefficient of a hypothesis may lie."""
+MANY = 6.0
+"""Rows, and channels: the evidence of so many at least must count, if none counted more than another."""
+NO_CONTROL = 0.5
+"""From this coefficient on, the reference's own rounding shows what the hypothesis says."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Without tensors: what is kept of a place."""
+
+    cause: str
+    reference_value: float | str | None
+    value: float | str | None
+    module: str
+    message: str
+    places: tuple[LocalError, ...]
+    flips: Moments = NONE
+    projection: Moments = NONE
+    control: Moments = NONE
+
+    @classmethod
+    def of(cls, case: Case, hypothesis: Hypothesis, value: Any, **moments: Moments) -> "Witness":
+        plan = hypothesis.plan(value)
+        names = [*(leaf.name.rpartition(".")[0] for leaf in plan.leaves), *(call.module for call in plan.edits)]
+        module = hypothesis.module or next(iter([*names, case.error.module]))
+        shown = hypothesis.candidate_value(value)
+        message = hypothesis.message(value)
+        return cls(hypothesis.cause, hypothesis.reference_value, shown, module, message, (case.error,), **moments)
+
+    def __add__(self, other: "Witness") -> "Witness":
+        return replace(
+            self,
+            places=self.places + tuple(place for place in other.places if place not in self.places),
+            flips=self.flips + other.flips,
+            projection=self.projection + other.projection,
+            control=self.control + other.control,
+        )
+
+    @property
+    def verdict(self) -> "Evidence | None":
+        """By flips, or else by projection; None where neither is sure."""
+        for found in (_of_flips(self.flips), _of_projection(self.projection, self.control)):
+            if found is not None:
+                return found
+        return None
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """How much of what differs the hypothesis explains: to choose between values that all are sure."""
+        return tuple(2 * one.de - one.dd for one in (self.flips, self.projection))  # type: ignore[return-value]
+
+    @property
+    def denied(self) -> bool:
+        """Whether this place alone says that it does not do so."""
+        numbers, flipped = self.projection, self.flips
+        by_flips = flipped.dd >= MANY and flipped.coefficient < 0.5
+        return by_flips or numbers.coefficient + 3 * numbers.stderr < 1 - NEAR_ONE
+
+    @property
+    def expected(self) -> float:
+        """Standard deviations at which the candidate would show it, if it did so."""
+        return math.sqrt(max(self.flips.dd, self.projection.dd))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """In standard deviations."""
+
+    coefficient: float
+    stderr: float
+    deviations: float
+    words: str
+
+
+def together(witnesses: Iterable[Witness]) -> Witness:
+    first, *others = witnesses
+    for other in others:
+        first += other
+    return first
+
+
+def _of_flips(seen: Moments) -> Evidence | None:
+    """Were it chance, either number would stand in half of the elements."""
+    if not _many(seen):
+        return None
+    stderr = max(seen.stderr, 0.5 / math.sqrt(seen.dd))
+    c = seen.coefficient
+    deviations = (c - 0.5) / stderr
+    if c < 1 - NEAR_ONE or deviations < SURE:
+        return None
+    words = f"{seen.de:.0f} of {seen.dd:.0f} elements that this would round to the other side are there"
+    return Evidence(c, stderr, deviations, words)
+
+
+def _of_projection(seen: Moments, control: Moments) -> Evidence | None:
+    c, stderr = seen.coefficient, seen.stderr
+    if not _many(seen) or stderr <= 0 or abs(c - 1) > NEAR_ONE or c / stderr < SURE:
+        return None
+    if control.coefficient > NO_CONTROL:
+        return None
+    words = (
+        f"the error lies {c:.2f} +- {stderr:.2f} along what this would do, "
+        f"the reference's own rounding {control.coefficient:.2f}"
+    )
+    return Evidence(c, stderr, c / stderr, words)
+
+
+def _many(seen: Moments) -> bool:
+    return seen.dd > 0 and seen.dd**2 >= MANY * max(seen.row_bb, seen.channel_bb)

@@ -1,0 +1,104 @@
+"""Below the floor: a wrong eps in bf16 and fp16 that no norm of the error shows; honest rounding is none."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from probe.diagnose.evidence import flips, moments, projection
+from probe.locate import ABOVE_FLOOR
+from probe.report import Verdict
+from tests.conftest import Compare
+from tests.zoo.architectures import Size, build, inputs
+
+SIZE = Size(hidden=96, layers=2, tokens=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "norms", "attribute", "value"),
+    [
+        ("llama", "model.layers.{i}.input_layernorm", "variance_epsilon", 1e-5),
+        ("gpt2", "transformer.h.{i}.ln_1", "eps", 1e-6),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_eps_is_found_where_all_errors_are_within_the_floor(
+    compare: Compare, name: str, norms: str, attribute: str, value: float, dtype: torch.dtype
+):
+    reference, candidate = build(name, SIZE), build(name, SIZE)
+    setattr(candidate.get_submodule(norms.format(i=0)), attribute, value)
+    report = compare(reference, candidate.to(dtype), inputs(name, SIZE))
+    assert max(tap.ratio for tap in report.taps) < ABOVE_FLOOR
+    (finding,) = report.findings
+    assert (finding.cause, finding.candidate_value) == ("norm.eps", value)
+    assert finding.module == norms.format(i=0)
+    assert finding.coefficient == pytest.approx(1, abs=0.2)
+    assert finding.stderr < 1 / 6
+    assert report.verdict is Verdict.DIVERGED
+    assert report.first.module == finding.module
+
+
+def folded(forward: Callable[[Tensor], Tensor], norm: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + norm.eps) * weight.float()).to(x.dtype)
+
+
+def with_folded_norms(model: nn.Module) -> nn.Module:
+    """A converter's norms: 1 + w is what they store."""
+    for module in model.modules():
+        if type(module).__name__.endswith("RMSNorm"):
+            weight = (1 + module.weight.detach()).to(torch.bfloat16)
+            module.forward = lambda x, norm=module, weight=weight: folded(norm.forward, norm, x, weight)
+    return model
+
+
+@pytest.mark.parametrize("with_bug", [True, False])
+def test_an_eps_is_found_behind_another_way_to_round(compare: Compare, with_bug: bool):
+    """1 + w, stored in bf16, makes every third element another one; none of them says anything of an eps."""
+    reference, candidate = build("gemma3", SIZE), build("gemma3", SIZE)
+    for layer in (*reference.model.layers, *candidate.model.layers):
+        layer.mlp.down_proj.weight.data.mul_(0.1)
+    candidate = with_folded_norms(candidate)
+    for part in range(2 if with_bug else 0):
+        candidate.model.layers[part].post_feedforward_layernorm.eps = 1e-5
+    report = compare(reference, candidate.to(torch.bfloat16), inputs("gemma3", SIZE))
+    assert [one.cause for one in report.findings] == ["norm.eps"] * with_bug
+    assert report.verdict is (Verdict.DIVERGED if with_bug else Verdict.NOISE)
+
+
+@pytest.mark.parametrize(("name", "attention"), [("llama", "eager"), ("gemma3", "sdpa"), ("bert", "sdpa")])
+def test_honest_rounding_is_no_eps(compare: Compare, name: str, attention: str):
+    reference, candidate = build(name, SIZE), build(name, SIZE, attention=attention)
+    report = compare(reference, candidate.to(torch.bfloat16), inputs(name, SIZE))
+    assert report.findings == ()
+    assert report.verdict is Verdict.NOISE
+
+
+def test_a_coefficient_knows_how_sure_it_is():
+    generator = torch.Generator().manual_seed(0)
+    d = 0.05 * torch.randn(200, 64, generator=generator)
+    noise, other = (torch.randn(200, 64, generator=generator) for _ in range(2))
+    everything = torch.ones_like(d, dtype=torch.bool)
+    there = projection(d, d + noise, other, everything)
+    absent = projection(d, noise, other, everything)
+    assert abs(there.coefficient - 1) < 3 * there.stderr
+    assert abs(absent.coefficient) < 3 * absent.stderr
+    assert 0.1 < there.stderr < 0.3
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_a_row_or_a_channel_has_in_common_is_one_witness(axis: int):
+    """A scale of its own in every channel lies along d in each of 64 x 64 elements; still it is 64 witnesses."""
+    y = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+    scales = torch.randn(64, generator=torch.Generator().manual_seed(2)).unsqueeze(axis)
+    seen = moments(y, y * scales)
+    assert seen.stderr == pytest.approx(64**-0.5, rel=0.5)
+
+
+def test_only_elements_that_would_change_are_asked():
+    plain = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    changed = torch.tensor([[1.0, 2.5, 3.5, 4.5]])
+    candidate = torch.tensor([[9.0, 2.5, 3.0, 9.0]])
+    seen = flips(plain, changed, candidate, torch.ones_like(plain, dtype=torch.bool))
+    assert (seen.dd, seen.coefficient) == (2, 0.5)

@@ -13,8 +13,10 @@ LESS = 0.5
 """Of the error before: what explains a place leaves no more than this, however near the floor the error was."""
 HELPS = 0.9
 """Of the error before: what leaves more than this is no part of an explanation of several."""
-MOST_PARTS = 4
-"""Hypotheses that help, from which pairs and triples are made."""
+MOST_FIRST = 3
+"""Hypotheses that help most, beside which others are tried."""
+MOST_PARTS = 3
+"""Causes at one place."""
 AS_GOOD = 1.5
 """Times what the best leaves: rounding alone makes two right explanations differ by less."""
 STEPS = 40
@@ -49,19 +51,39 @@ def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tri
     single = [one for one in tried if explains(case, one.after)]
     least = min((one.after for one in single), default=0.0)
     single.sort(key=lambda one: (one.after > AS_GOOD * least, bool(one.hypothesis.scale), one.after))
-    return [(one,) for one in single] or _several(
-        case, [one for one in tried if one.after <= HELPS * case.before][:MOST_PARTS]
-    )
-
-
-def _several(case: Case, parts: Sequence[Tried]) -> list[tuple[Tried, ...]]:
-    """Two or three hypotheses that explain together what none of them does alone."""
-    for index, first in enumerate(parts):
-        for second in parts[index + 1 :]:
-            both = fitted_together(case, (first, second))
-            if explains(case, both[-1].after):
-                return [both]
+    if single:
+        return [(one,) for one in single]
+    for first in [one for one in tried if one.after <= HELPS * case.before][:MOST_FIRST]:
+        several = _several(case, first, [one.hypothesis for one in tried if one is not first])
+        if several:
+            return [several]
     return []
+
+
+def _several(case: Case, first: Tried, hypotheses: Sequence[Hypothesis]) -> tuple[Tried, ...]:
+    """Causes that explain together what the first does not do alone, each the best beside those before it.
+
+    The second may be small beside the first: a wrong eps in a norm that also lacks its 1.
+    """
+    parts: tuple[Tried, ...] = (first,)
+    while len(parts) < MOST_PARTS:
+        others = _plan(parts)
+        used = {part.hypothesis.cause for part in parts}
+        beside = (fitted(case, one, others) for one in hypotheses if one.cause not in used)
+        best = min(beside, key=lambda one: one.after, default=None)
+        if best is None or best.after > LESS * parts[-1].after:
+            return ()
+        parts = fitted_together(case, (*parts, best))
+        if explains(case, parts[-1].after):
+            return parts
+    return ()
+
+
+def _plan(parts: Sequence[Tried]) -> Plan:
+    whole = Plan()
+    for part in parts:
+        whole = part.plan.joined(whole)
+    return whole
 
 
 def fitted_together(case: Case, parts: tuple[Tried, ...]) -> tuple[Tried, ...]:
@@ -70,9 +92,7 @@ def fitted_together(case: Case, parts: tuple[Tried, ...]) -> tuple[Tried, ...]:
     last = math.inf
     for _ in range(6):
         for index, part in enumerate(parts):
-            others = Plan()
-            for other in (*parts[:index], *parts[index + 1 :]):
-                others = other.plan.joined(others)
+            others = _plan((*parts[:index], *parts[index + 1 :]))
             parts = (*parts[:index], fitted(case, part.hypothesis, others), *parts[index + 1 :])
         if parts[-1].after > 0.99 * last:
             break
@@ -96,14 +116,15 @@ def fitted(case: Case, hypothesis: Hypothesis, others: Plan = Plan()) -> Tried: 
         low, high = hypothesis.values[max(best - 1, 0)], hypothesis.values[min(best + 1, len(distances) - 1)]
         refined = minimum(distance, low, high, logarithmic=hypothesis.scale == "log")
         if refined[1] < after:
-            value, after = simplest(distance, *refined, slack=case.error.floor)
+            value, after = simplest(distance, *refined, usual=(value, low, high), slack=case.error.floor)
     return Tried(hypothesis, value, hypothesis.plan(value), after)
 
 
-def simplest(function: Callable[[float], float], value: float, least: float, *, slack: float) -> tuple[float, float]:
-    """The number of the fewest digits near a minimum that lies no higher than rounding can tell: 9.997e-6 is 1e-5."""
-    for digits in range(1, 6):
-        rounded = float(f"{value:.{digits - 1}e}")
+def simplest(
+    function: Callable[[float], float], value: float, least: float, *, usual: Sequence[float], slack: float
+) -> tuple[float, float]:
+    """A usual number, or else that of the fewest digits, near a minimum and no worse as far as rounding tells."""
+    for rounded in (*usual, *(float(f"{value:.{digits}e}") for digits in range(5))):
         height = function(rounded)
         if height <= math.hypot(least, NO_WORSE * slack):
             return rounded, height

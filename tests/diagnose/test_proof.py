@@ -58,3 +58,16 @@ def test_the_model_is_itself_again_afterwards():
         with planted(model, [other]):
             assert not model(**fed).logits.any(), "the planted weight is what counts inside"
         assert torch.equal(model(**fed).logits, before)
+
+
+def test_two_causes_in_one_module_are_both_found(compare: Compare):
+    """The weights that lack their 1 outweigh the eps by far."""
+    reference, candidate, fed = two("gemma3")
+    norm = candidate.model.layers[0].input_layernorm
+    norm.eps = 1e-4
+    with torch.no_grad():
+        norm.weight.sub_(1.0)
+    report = compare(reference, candidate, fed)
+    assert sorted(one.cause for one in report.findings) == ["norm.eps", "norm.weight_offset"]
+    assert {one.module for one in report.findings} == {"model.layers.0.input_layernorm"}
+    assert report.explained == pytest.approx(1.0, abs=1e-6)

@@ -68,11 +68,13 @@ def cores(program: Program) -> Iterator[Core]:
 def turned(core: Core, query: Change | None = None, key: Change | None = None) -> Edit:
     """An edit of the product: queries and keys as `Axes.changed` hands them out, changed before they are multiplied."""
 
+    both = (core.query, query), (core.key, key)
+    changes = [(operand.position, operand.axes, change) for operand, change in both if change is not None]
+
     def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = list(args)
-        for operand, change in ((core.query, query), (core.key, key)):
-            if change is not None:
-                given[operand.position] = operand.axes.changed(given[operand.position], change)
+        for position, axes, change in changes:
+            given[position] = axes.changed(given[position], change)
         return function(*given, **kwargs)
 
     return edit

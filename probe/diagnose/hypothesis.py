@@ -41,8 +41,8 @@ class Hypothesis:
     """Given the value: what the reference has, what the candidate has, what to look for in a converter."""
     values: tuple[Any, ...] = (None,)
     """What to try: one after the other, or, where `scale` says so, a rising grid whose best is refined."""
-    scale: Literal["", "linear", "log"] = ""
-    """How a continuous value is refined between its neighbours on the grid."""
+    scale: Literal["", "linear", "log", "integer"] = ""
+    """How a value is refined between its neighbours on the grid."""
     reference_value: float | str | None = None
     candidate_value: Callable[[Any], float | str | None] = lambda value: value
     usual: tuple[Any, ...] = ()

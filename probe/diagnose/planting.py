@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from probe.capture.hooks import watching
 from probe.diagnose.hypothesis import Plan
 from probe.replay.program import Edit, makes_tensors, mapped
+from probe.replay.unfused import Unfused
 
 Place = tuple[str, int, int]
 """A torch call: the module whose code makes it, how often that module was called before, and which of its calls."""
@@ -38,7 +39,7 @@ def planted(model: nn.Module, plantings: Sequence[Planting]) -> Iterator[None]:
     """Within this block the model computes as the candidate does; neither its weights nor its code are touched."""
     with watching(model, lambda call, args, kwargs: None, lambda call, output: None) as current:
         mode = _Planted(model, plantings, lambda: (call.name, call.number) if (call := current()) else ("", 0))
-        with mode:
+        with mode, Unfused():
             yield
 
 

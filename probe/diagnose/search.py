@@ -112,7 +112,9 @@ def fitted(case: Case, hypothesis: Hypothesis, others: Plan = Plan()) -> Tried: 
     distances = [distance(value) for value in hypothesis.values]
     best = min(range(len(distances)), key=distances.__getitem__)
     value, after = hypothesis.values[best], distances[best]
-    if hypothesis.scale and after > 0:
+    if hypothesis.scale == "integer":
+        value, after = whole(distance, dict(zip(hypothesis.values, distances, strict=True)))
+    elif hypothesis.scale and after > 0:
         low, high = hypothesis.values[max(best - 1, 0)], hypothesis.values[min(best + 1, len(distances) - 1)]
         refined = minimum(distance, low, high, logarithmic=hypothesis.scale == "log")
         if refined[1] < after:
@@ -129,6 +131,19 @@ def simplest(
         if height <= math.hypot(least, NO_WORSE * slack):
             return rounded, height
     return value, least
+
+
+def whole(function: Callable[[int], float], known: dict[int, float]) -> tuple[int, float]:
+    """Where a function with one valley is least among whole numbers, and how small it is there."""
+    while True:
+        values = sorted(known)
+        at = min(range(len(values)), key=lambda index: known[values[index]])
+        low, high = values[max(at - 1, 0)], values[min(at + 1, len(values) - 1)]
+        between = {low + (high - low) * part // 8 for part in range(9)} | {values[at] - 1, values[at] + 1}
+        new = {value for value in between if low <= value <= high} - known.keys()
+        if not new:
+            return values[at], known[values[at]]
+        known = {**known, **{value: function(value) for value in new}}
 
 
 def minimum(function: Callable[[float], float], low: float, high: float, *, logarithmic: bool) -> tuple[float, float]:

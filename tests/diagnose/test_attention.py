@@ -1,0 +1,46 @@
+"""Attention's core: each cause with the value that the candidate has, fused and not, in models of several kinds."""
+
+import pytest
+import torch
+
+from tests.conftest import Compare
+from tests.zoo.architectures import build, inputs
+from tests.zoo.pairs import pair
+from tests.zoo.plan import bug_named
+
+PLANTED = [
+    ("window one longer", "mistral", "sdpa", "attn.window", 9),
+    ("one token of the future seen", "gpt-neox", "eager", "attn.causal", "tokens see 1 of the future"),
+    ("padding on the left seen", "mistral", "eager", "attn.padding_mask", "seen"),
+    ("scale of another head size", "llama", "sdpa", "attn.scale", pytest.approx(32**-0.5, rel=1e-3)),
+    ("softcap of scores 30 for 50", "gemma2", "eager", "attn.softcap", pytest.approx(30, rel=1e-3)),
+    ("key heads tiled", "qwen3", "sdpa", "attn.kv_repeat", "tiled"),
+    ("heads rolled before o_proj", "bert", "sdpa", "attn.head_order", "turned by 1"),
+    ("masked scores at -5", "gpt2", "eager", "attn.mask_value", pytest.approx(-5, rel=1e-3)),
+    ("sinks dropped", "gpt-oss", "eager", "attn.sink", "none"),
+]
+
+
+@pytest.mark.parametrize(("bug", "view", "attention", "cause", "value"), PLANTED)
+def test_the_cause_and_its_value_are_found(compare: Compare, bug, view, attention, cause, value):
+    planted = pair(bug_named(bug), view, scope="layer")
+    planted.reference.set_attn_implementation(attention)
+    findings = compare(planted.reference, planted.candidate, planted.inputs).findings
+    (finding,) = [one for one in findings if not one.cause.startswith("precision.")]
+    assert (finding.cause, finding.candidate_value) == (cause, value)
+    assert finding.module in planted.places[0]
+    assert finding.error_after < 0.01 * finding.error_before
+
+
+def test_scores_that_are_off_in_no_pattern_are_no_cause(compare: Compare):
+    reference, candidate = build("llama"), build("llama")
+    attention = candidate.model.layers[1].self_attn
+    noise = 1e-3 * torch.randn(attention.o_proj.in_features, generator=torch.Generator().manual_seed(0))
+    attention.o_proj.register_forward_pre_hook(lambda module, args: (args[0] * (1 + noise),))
+    findings = compare(reference, candidate, inputs("llama")).findings
+    assert [one.cause for one in findings] == ["unknown"]
+
+
+def test_fused_attention_is_no_bug(compare: Compare):
+    reference, candidate = build("gemma3"), build("gemma3", attention="sdpa")
+    assert all(one.cause.startswith("precision.") for one in compare(reference, candidate, inputs("gemma3")).findings)

@@ -72,7 +72,7 @@ class Finding:
     """What is wrong, where, and why this is believed. One bug in many layers is one finding."""
 
     cause: str
-    """From the vocabulary in DESIGN.md; "unknown" where nothing explains it."""
+    """From the list in probe.diagnose.causes; "unknown" where nothing explains it."""
     module: str
     """The reference's name of the first module at fault."""
     modules: tuple[str, ...]

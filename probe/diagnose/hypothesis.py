@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from probe.diagnose.case import Case
+from probe.diagnose.causes import CAUSES
 from probe.replay.program import Call, Edit, Leaf
 
 
@@ -34,7 +35,7 @@ class Hypothesis:
     """One cause, with what is not known about it."""
 
     cause: str
-    """From the vocabulary in DESIGN.md."""
+    """One of CAUSES."""
     plan: Callable[[Any], Plan]
     """How it is planted, given one of `values`."""
     message: Callable[[Any], str]
@@ -49,6 +50,9 @@ class Hypothesis:
     """Values that people confuse; they are tried beneath the floor too, where nothing can be fitted."""
     module: str = ""
     """The module at fault; "" takes it from what the plan changes."""
+
+    def __post_init__(self) -> None:
+        assert self.cause in CAUSES, self.cause
 
 
 Family = Callable[[Case], Iterable[Hypothesis]]

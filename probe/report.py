@@ -150,7 +150,7 @@ class Report:
     weights: tuple[WeightFinding, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that `probe diff --json` prints: schema 1 of DESIGN.md, JSON types only."""
+        """The object that `probe diff --json` prints: schema 1, JSON types only."""
         first = asdict(self.first) if self.first else None
         output = asdict(self.output) if self.output else None
         taps = [asdict(replace(tap, shape=tuple(tap.shape))) for tap in self.taps]

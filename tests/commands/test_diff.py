@@ -23,7 +23,7 @@ KEYS = {
         *("local_error", "floor", "ratio"),
     },
 }
-"""Schema 1 of DESIGN.md. Keys may be added, never changed."""
+"""Schema 1. Keys may be added, never changed."""
 
 
 def report_of(outcome: Outcome) -> Any:

@@ -32,6 +32,8 @@ class Case:
     kept: torch.Tensor | None = None
     """[B, T]: tokens to compare, where the candidate dropped the padding."""
     audited: Audited = field(default_factory=dict)
+    suspects: frozenset[str] = frozenset()
+    """Taps of the reference that are at fault, this one among them."""
 
     @cached_property
     def counts(self) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -65,6 +65,7 @@ def diagnose(
     wanted = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
     search = _Search()
+    suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     witnesses: list[Witness] = []
 
@@ -75,7 +76,7 @@ def diagnose(
         if case is None:
             return
         if id(error) in wanted:
-            found = search.parts(case)
+            found = search.parts(replace(case, suspects=suspects))
             if found:
                 explained[id(error)] = found
         elif is_beneath(case):

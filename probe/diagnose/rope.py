@@ -7,6 +7,7 @@ from functools import partial
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan
 from probe.diagnose.rope_angles import of_angles
+from probe.diagnose.rope_order import MESSAGE, ORDERS, exchanged, is_moved, normed_late, turned_input
 from probe.diagnose.rope_tables import angles
 from probe.diagnose.rotation import LAYOUTS, Layout, Turn
 from probe.diagnose.turns import sides
@@ -22,10 +23,12 @@ def rotary(case: Case) -> Iterator[Hypothesis]:
     """All that can be wrong with the rotations of a program, each on both sides or on one."""
     found = sides(case.program)
     if not found:
+        yield from turned_input(case)
         yield from of_angles(case, angles(case.program))
         return
     both = next(iter(found.values()))
-    yield missing(found)
+    yield moved(found) if is_moved(case, both) else missing(found)
+    yield from (*exchanged(both), *normed_late(case, both))
     yield twice(found)
     for ours in {turn.layout for turn in both}:
         yield layout(found, ours)
@@ -43,6 +46,18 @@ def missing(found: Sides) -> Hypothesis:
         lambda turn: turn.to(turn.unit / turn.unit),
         lambda side: f"{side} are not turned by their position: look for a layer without its rotary embedding",
         ("turned", "not turned"),
+    )
+
+
+def moved(found: Sides) -> Hypothesis:
+    """rope.order: what was turned before needs no turning here."""
+    ours, theirs = ORDERS
+    return replace(
+        missing(found),
+        cause="rope.order",
+        message=lambda _: MESSAGE,
+        reference_value=ours,
+        candidate_value=lambda _: theirs,
     )
 
 

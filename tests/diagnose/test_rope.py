@@ -79,8 +79,15 @@ def fed() -> dict[str, Tensor]:
     return {"x": torch.randn(2, TOKENS, HEADS * CHANNELS, generator=torch.Generator().manual_seed(1))}
 
 
-@pytest.mark.parametrize("cause", WRONG)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "cause"),
+    [
+        ("halves", "rope.theta"),
+        ("complex", "rope.theta"),
+        ("matrices", "rope.position"),
+        ("complex", "rope.missing"),
+    ],
+)
 def test_a_plain_reference_in_any_form(compare: Compare, form: str, cause: str):
     changed, ours, theirs = WRONG[cause]
     (finding,) = compare(Sequence(FORMS[form]), Sequence(FORMS[form], **changed), fed()).findings
@@ -88,7 +95,7 @@ def test_a_plain_reference_in_any_form(compare: Compare, form: str, cause: str):
     assert (finding.reference_value, finding.candidate_value) == (ours, theirs)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("halves", "complex"), ("complex", "halves"), ("matrices", "halves")])
+@pytest.mark.parametrize(("ours", "theirs"), [("halves", "complex"), ("matrices", "halves")])
 def test_other_pairs_of_channels(compare: Compare, ours: str, theirs: str):
     report = compare(Sequence(FORMS[ours]), Sequence(FORMS[ours], rotate=FORMS[theirs]), fed())
     (finding,) = report.findings
@@ -112,13 +119,12 @@ def test_noise_after_a_rotation_is_no_rotation(compare: Compare):
     assert [one.cause for one in compare(Sequence(by_halves), candidate, fed()).findings] == ["unknown"]
 
 
-@pytest.mark.parametrize("view", ["llama", "qwen3"])
-def test_a_base_that_is_not_read_shows_in_the_tables_themselves(compare: Compare, view: str):
-    reference, candidate = build(view), build(view)
+def test_a_base_that_is_not_read_shows_in_the_tables_themselves(compare: Compare):
+    reference, candidate = build("llama"), build("llama")
     frequencies = candidate.model.rotary_emb.inv_freq
     half = len(frequencies)
     frequencies.copy_(250000.0 ** (-torch.arange(half) / half))
-    (finding,) = compare(reference, candidate, inputs(view)).findings
+    (finding,) = compare(reference, candidate, inputs("llama")).findings
     assert (finding.cause, finding.module) == ("rope.theta", "model.rotary_emb")
     assert (finding.reference_value, finding.candidate_value) == (10000.0, 250000.0)
 
@@ -129,6 +135,8 @@ PLANTED = [
     ("second half counted from zero", "rope.position", "gpt-neox", "transformers"),
     ("rotated twice", "rope.twice", "gemma2", "plain decoder"),
     ("neighbouring channels turned", "rope.layout", "qwen3", "transformers"),
+    ("norm of queries and keys after rotation", "rope.order", "qwen3", "plain decoder"),
+    ("norm of queries and keys after rotation", "rope.order", "gemma3", "fused decoder"),
 ]
 
 

@@ -37,14 +37,21 @@ def _print_explained(out: Console, report: Report) -> None:
     known = [finding for finding in report.findings if finding.error_after is not None]
     if report.explained is None or not known or len(report.findings) == 1:
         return
-    what = "these findings" if len(known) == len(report.findings) else f"the {len(known)} findings with a cause"
+    what = (
+        "these findings"
+        if len(known) == len(report.findings)
+        else f"the findings with a cause ({len(known)} of {len(report.findings)})"
+    )
     prose(out, Text(f"planted together, {what} explain {percent(report.explained)} of the output's error"))
     out.print()
 
 
 def percent(share: float) -> str:
-    """99.998 % is not all of it: never rounded up to 100."""
-    return f"{math.floor(share * 1000) / 10:.1f} %" if share >= 1e-3 else "under 0.1 %"
+    """98.4 %, 99.998 %: what is missing is never rounded away, down to a thousandth of a percent."""
+    if share < 1e-3:
+        return "under 0.1 %"
+    digits = min(max(1, -math.floor(math.log10(max(1 - share, 1e-5))) - 2), 3)
+    return f"{math.floor(share * 10 ** (digits + 2)) / 10**digits:.{digits}f} %"
 
 
 def number(value: float | None) -> str:

@@ -91,6 +91,12 @@ class Finding:
     """Of the candidate's squared output error, the part that is gone once this finding is planted into the reference;
     None where that was not tried."""
 
+    @property
+    def is_honest(self) -> bool:
+        """Rounding of some kind, for which nobody is to blame: it makes no verdict."""
+        is_usual = str(self.candidate_value).startswith(("int8", "int4", "fp8"))
+        return self.cause.startswith("precision.") or (self.cause == "linear.quantized" and is_usual)
+
 
 @dataclass(frozen=True, slots=True)
 class WeightFinding:

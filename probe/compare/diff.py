@@ -63,7 +63,8 @@ def diff(
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
             checks, beneath = (*checks, shown.check), shown.diagnosis.beneath
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
-        first = first_place(places_at_fault(errors or (), beneath))
+        is_honest = bool(found) and all(one.is_honest for one in found)
+        first = None if is_honest else first_place(places_at_fault(errors or (), beneath))
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]

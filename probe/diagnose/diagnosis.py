@@ -8,7 +8,22 @@ import torch
 from torch import nn
 
 from probe.align.mapping import Mapping
-from probe.diagnose import attention, embedding, linear, mlp, moe, norm, precision, residual, rope
+from probe.diagnose import (
+    attention,
+    embedding,
+    exchanged,
+    head,
+    linear,
+    mlp,
+    moe,
+    norm,
+    order,
+    precision,
+    quant,
+    residual,
+    rope,
+    shard,
+)
 from probe.diagnose.beneath import in_float64, in_low_precision, is_beneath
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.hypothesis import Family, Hypothesis
@@ -28,7 +43,10 @@ from probe.tap import template
 
 FAMILIES: tuple[Family, ...] = tuple(
     family
-    for module in (norm, linear, embedding, rope, attention, mlp, moe, residual, precision)
+    for module in (
+        *(norm, linear, exchanged, order, embedding, head),
+        *(rope, attention, mlp, moe, residual, shard, quant, precision),
+    )
     for family in module.FAMILIES
 )
 

@@ -73,3 +73,11 @@ def with_value(returned: Any, path: tuple[Any, ...], change: Callable[[Any], Any
     parts = list(returned)
     parts[path[0]] = with_value(parts[path[0]], path[1:], change)
     return tuple(parts)
+
+
+def constant_of(call: Call) -> float | None:
+    """The number that a call combines a tensor with: written in the code, or a tensor of one element."""
+    numbers = [value for value in call.args if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    leaves = [leaf.tensor for leaf in call.inputs if isinstance(leaf, Leaf) and leaf.tensor.numel() == 1]
+    numbers += [float(tensor) for tensor in leaves if tensor.dtype != torch.bool]
+    return float(numbers[0]) if len(numbers) == 1 else None

@@ -1,20 +1,21 @@
-"""Matrices: another tensor's weights, transposed, rows in another order, a bias that was dropped."""
+"""Matrices: never loaded, transposed, without their bias."""
 
 from collections.abc import Iterator
 
 import torch
 
 from probe.diagnose.case import Case
+from probe.diagnose.head import is_tied
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.matrices import Matrix, least_change, matrices, products
 from probe.replay.program import Leaf
 
 
 def bias_missing(case: Case) -> Iterator[Hypothesis]:
-    """linear.bias_missing: of a torch linear call, none."""
-    for call in case.program.calls:
-        for bias in call.inputs[2:3] if call.name == "linear" else ():
-            if isinstance(bias, Leaf) and bias.is_weight:
-                yield _bias_missing(bias)
+    """linear.bias_missing: of any product with a matrix, none is added."""
+    for matrix in matrices(case.program):
+        if matrix.bias is not None:
+            yield _bias_missing(matrix.bias)
 
 
 def _bias_missing(bias: Leaf) -> Hypothesis:
@@ -28,8 +29,8 @@ def _bias_missing(bias: Leaf) -> Hypothesis:
 
 def transposed(case: Case) -> Iterator[Hypothesis]:
     """linear.weight_transposed: shapes do not tell where the matrix is square."""
-    for leaf in case.program.leaves:
-        if leaf.is_weight and leaf.tensor.dim() == 2 and leaf.tensor.shape[0] == leaf.tensor.shape[1]:
+    for leaf in dict.fromkeys(matrix.leaf for matrix in matrices(case.program)):
+        if leaf.tensor.shape[0] == leaf.tensor.shape[1]:
             yield _transposed(leaf)
 
 
@@ -37,9 +38,53 @@ def _transposed(leaf: Leaf) -> Hypothesis:
     return Hypothesis(
         "linear.weight_transposed",
         lambda _: Plan(leaves={leaf: leaf.tensor.T}),
-        lambda _: f"{leaf.name} is transposed: [in, out] where [out, in] is meant",
+        lambda _: f"{leaf.name} is transposed: look for a transposition too many, or too few, in the converter",
         reference_value=leaf.name,
     )
 
 
-FAMILIES = [bias_missing, transposed]
+def zeros(case: Case) -> Iterator[Hypothesis]:
+    """linear.weight_missing: all zeros."""
+    for matrix in matrices(case.program):
+        if not is_tied(case, matrix.leaf):
+            yield _zeros(matrix)
+
+
+def _zeros(matrix: Matrix) -> Hypothesis:
+    name = matrix.leaf.name
+    return Hypothesis(
+        "linear.weight_missing",
+        lambda _: matrix.holding(torch.zeros_like(matrix.weight_OI)),
+        lambda _: f"{name} is all zeros: it was never loaded; look for keys of the checkpoint that nobody read",
+        reference_value=name,
+        candidate_value=lambda _: "zeros",
+    )
+
+
+def never_loaded(case: Case) -> Iterator[Hypothesis]:
+    """linear.weight_missing: another matrix, of which the audit of weights says that it holds nothing of the reference.
+
+    What the candidate multiplied by is not known from a few tokens; the least change of the reference's matrix that
+    makes the candidate's products is put in its place.
+    """
+    for matrix in matrices(case.program):
+        said = case.audited.get(matrix.leaf.name)
+        if said is not None and said.kind in NEVER and not is_tied(case, matrix.leaf) and products(case, matrix):
+            yield _never_loaded(case, matrix, said.message)
+
+
+NEVER = ("never loaded", "nothing loaded", "missing")
+"""What the audit calls a weight that is still at its initial values, or nowhere."""
+
+
+def _never_loaded(case: Case, matrix: Matrix, said: str) -> Hypothesis:
+    return Hypothesis(
+        "linear.weight_missing",
+        lambda _: matrix.holding(least_change(case, matrix)),
+        lambda _: f"{said}: look for keys of the checkpoint that nobody read",
+        reference_value=matrix.leaf.name,
+        candidate_value=lambda _: "another matrix",
+    )
+
+
+FAMILIES = [bias_missing, transposed, zeros, never_loaded]

@@ -1,0 +1,143 @@
+"""What makes logits: a head that is not tied where the reference's is, the cap and the scale of its numbers."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from probe.diagnose.case import Case
+from probe.diagnose.edits import constant_of, result
+from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.matrices import Matrix, least_change, matrices, products
+from probe.replay.program import Call, Leaf, Program, Result
+
+FACTORS = tuple(2.0**power for power in range(-10, 11))
+CAPS = tuple(10.0 ** (power / 4) for power in range(13))
+_TIMES, _OVER = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}, {"div", "__truediv__", "true_divide"}
+
+
+def is_tied(case: Case, leaf: Leaf) -> bool:
+    """Whether the weight is a table of embeddings too."""
+    return any(isinstance(module, nn.Embedding) and module.weight is leaf.tensor for module in case.model.modules())
+
+
+def makes_logits(case: Case) -> bool:
+    """A number for every token that there is an embedding of, and as the model's last step."""
+    shape = case.exact.shape
+    sizes = {module.num_embeddings for module in case.model.modules() if isinstance(module, nn.Embedding)}
+    return len(shape) > 1 and shape[-1] in sizes and not any(call.name == "embedding" for call in case.program.calls)
+
+
+def untied(case: Case) -> Iterator[Hypothesis]:
+    """head.untied: another matrix than the embeddings', which the audit of weights says was never loaded."""
+    names = dict(case.model.named_parameters(remove_duplicate=False))
+    for matrix in matrices(case.program):
+        if is_tied(case, matrix.leaf) and products(case, matrix):
+            said = [case.audited.get(name) for name, weight in names.items() if weight is matrix.leaf.tensor]
+            if any(one is not None and one.kind == "never loaded" for one in said):
+                yield _untied(case, matrix)
+
+
+def _untied(case: Case, matrix: Matrix) -> Hypothesis:
+    change_OI = least_change(case, matrix) - matrix.weight_OI.double()
+    at = matrix.call.inputs.index(matrix.given)
+
+    def edit(function, args, kwargs):  # type: ignore[no-untyped-def]
+        return function(*args, **kwargs) + args[at] @ change_OI.T.to(args[at].dtype)
+
+    return Hypothesis(
+        "head.untied",
+        lambda _: Plan({matrix.call: edit}),
+        lambda _: (
+            f"the head has a matrix of its own that was never loaded, where the reference uses {matrix.leaf.name}: "
+            "look for weights that are to be tied after loading"
+        ),
+        reference_value=matrix.leaf.name,
+        candidate_value=lambda _: "another matrix",
+        module=matrix.call.module,
+    )
+
+
+def scale(case: Case) -> Iterator[Hypothesis]:
+    """head.scale: fitted."""
+    last = case.program.result
+    if makes_logits(case) and isinstance(last, Result):
+        yield _scale(last.call)
+
+
+def _scale(call: Call) -> Hypothesis:
+    number = constant_of(call) or 1.0
+    ours = 1 / number if call.name in _OVER else number if call.name in _TIMES else 1.0
+    return Hypothesis(
+        "head.scale",
+        lambda factor: Plan({call: result(lambda logits: logits * factor)}),
+        lambda factor: (
+            f"logits are multiplied by {ours * factor:.4g} where the reference has {ours:.4g}: "
+            "look for a scale of logits in the config"
+        ),
+        FACTORS,
+        scale="log",
+        reference_value=ours,
+        candidate_value=lambda factor: ours * factor,
+    )
+
+
+def softcap(case: Case) -> Iterator[Hypothesis]:
+    """head.softcap: none, another one, one too many, or x tanh(x / c)."""
+    last = case.program.result
+    if not makes_logits(case) or not isinstance(last, Result):
+        return
+    capped = cap(case.program)
+    if capped is None:
+        yield _new_cap(last.call)
+    else:
+        yield from _other_caps(*capped)
+
+
+def cap(program: Program) -> tuple[Call, Call, Call, float] | None:
+    """The calls of c tanh(x / c), and c."""
+    for times in program.calls:
+        tanh = next((v.call for v in times.inputs if isinstance(v, Result) and v.call.name == "tanh"), None)
+        value = constant_of(times)
+        if times.name in _TIMES and tanh is not None and value and isinstance(tanh.inputs[0], Result):
+            return tanh.inputs[0].call, tanh, times, value
+    return None
+
+
+def _new_cap(call: Call) -> Hypothesis:
+    return Hypothesis(
+        "head.softcap",
+        lambda c: Plan({call: result(lambda x: c * torch.tanh(x / c))}),
+        lambda c: f"logits are capped at {c:.4g} where the reference has no cap: look for a softcap that is left on",
+        CAPS,
+        scale="log",
+        reference_value="none",
+    )
+
+
+def _other_caps(over: Call, tanh: Call, times: Call, value: float) -> Iterator[Hypothesis]:
+    yield Hypothesis(
+        "head.softcap",
+        lambda _: Plan({tanh: lambda function, args, kwargs: args[0]}),
+        lambda _: f"logits are not capped, where the reference caps them at {value:.4g}",
+        reference_value=value,
+        candidate_value=lambda _: "none",
+    )
+    yield Hypothesis(
+        "head.softcap",
+        lambda _: Plan({tanh: lambda function, args, kwargs: args[0] * function(args[0])}),
+        lambda _: f"logits x become x tanh(x / c) where the reference has c tanh(x / c), c = {value:.4g}",
+        reference_value="c tanh(x / c)",
+        candidate_value=lambda _: "x tanh(x / c)",
+    )
+    yield Hypothesis(
+        "head.softcap",
+        lambda c: Plan({over: result(lambda x: x * value / c), times: result(lambda x: x * c / value)}),
+        lambda c: f"logits are capped at {c:.4g} where the reference caps them at {value:.4g}",
+        CAPS,
+        scale="log",
+        reference_value=value,
+    )
+
+
+FAMILIES = [untied, scale, softcap]

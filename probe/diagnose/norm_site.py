@@ -46,6 +46,11 @@ class Norm:
         return self.call.name in TORCH
 
     @property
+    def over_last(self) -> bool:
+        """Whether channels are the last dimension, as the weight has them."""
+        return self.call.name not in ("group_norm", "batch_norm")
+
+    @property
     def subtracts_mean(self) -> bool:
         return self.call.name in ("layer_norm", "native_layer_norm") or self.centering is not None
 

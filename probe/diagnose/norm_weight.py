@@ -1,70 +1,16 @@
-"""Weights of norms: of another norm, never loaded, with 1 too much or too little."""
+"""Weights of norms: never loaded, with 1 too much or too little."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.norm_site import Norm
 from probe.diagnose.norm_written import norms
 from probe.replay.program import Leaf
 
 _INITIAL = {"weight": (1.0, 2.0, 0.0), "bias": (0.0,), "running_mean": (0.0,), "running_var": (1.0,)}
 """What a part is where nothing was loaded; of a weight, with what is added to it: 2 is ones where 1 is added."""
-
-
-def swapped(case: Case) -> Iterator[Hypothesis]:
-    """norm.weight_swapped: the weight of another norm of the model, alone or with its bias."""
-    own = dict(case.model.named_parameters()) | dict(case.model.named_buffers())
-    for norm in norms(case.program):
-        for leaf in norm.parts.values():
-            others = {
-                name: tensor.detach()
-                for name, tensor in own.items()
-                if tensor.shape == leaf.tensor.shape and name != leaf.name and not torch.equal(tensor, leaf.tensor)
-            }
-            if others:
-                yield _swapped(leaf, others)
-        if len(norm.parts) > 1:
-            together = _whole(norm, own)
-            if together:
-                yield _swapped_whole(norm, together)
-
-
-def _swapped(leaf: Leaf, others: Mapping[str, torch.Tensor]) -> Hypothesis:
-    return Hypothesis(
-        "norm.weight_swapped",
-        lambda name: Plan(leaves={leaf: others[name]}),
-        lambda name: f"{name} stands in the place of {leaf.name}: look at the converter's name map",
-        tuple(others),
-        reference_value=leaf.name,
-    )
-
-
-def _whole(norm: Norm, own: Mapping[str, torch.Tensor]) -> dict[str, dict[Leaf, torch.Tensor]]:
-    """Of every other module that has all of a norm's parts, in the same shapes: those."""
-    endings = {leaf: leaf.name.rpartition(".")[2] for leaf in norm.parts.values()}
-    modules = {leaf.name.rpartition(".")[0] for leaf in endings}
-    if len(modules) != 1:
-        return {}
-    found = {}
-    for module in {name.rpartition(".")[0] for name in own} - modules:
-        theirs = {leaf: own.get(f"{module}.{ending}") for leaf, ending in endings.items()}
-        if all(tensor is not None and tensor.shape == leaf.tensor.shape for leaf, tensor in theirs.items()):
-            found[module] = {leaf: tensor.detach() for leaf, tensor in theirs.items() if tensor is not None}
-    return found
-
-
-def _swapped_whole(norm: Norm, others: Mapping[str, Mapping[Leaf, torch.Tensor]]) -> Hypothesis:
-    module = next(iter(norm.parts.values())).name.rpartition(".")[0]
-    return Hypothesis(
-        "norm.weight_swapped",
-        lambda name: Plan(leaves=others[name]),
-        lambda name: f"the weights of {name} stand in the place of those of {module}: look at the converter's name map",
-        tuple(sorted(others)),
-        reference_value=module,
-    )
 
 
 def missing(case: Case) -> Iterator[Hypothesis]:

@@ -14,7 +14,7 @@ from probe.replay.program import Leaf
 
 
 def handed_over(case: Case) -> Iterator[Hypothesis]:
-    """The causes of attention_mask.py, where the mask stands alone."""
+    """The patterns of attention_mask.py, with the candidate's number: the lowest one is another in each dtype."""
     ours, theirs = _hidden(case.exact), _hidden(case.candidate)
     if ours is None or theirs is None:
         return
@@ -24,7 +24,7 @@ def handed_over(case: Case) -> Iterator[Hypothesis]:
         hidden = other.hidden()
         is_bool = case.exact.dtype == torch.bool
         opened = torch.zeros_like(case.exact)
-        return replaced(case, ~hidden if is_bool else opened.masked_fill(hidden, float(case.exact.min())))
+        return replaced(case, ~hidden if is_bool else opened.masked_fill(hidden, float(case.candidate.min())))
 
     if pattern is not None:
         yield from patterns(pattern, plan)
@@ -46,7 +46,7 @@ def replaced(case: Case, tensor: torch.Tensor) -> Plan:
     value = case.program.result
     if isinstance(value, Leaf):
         return Plan(leaves={value: tensor})
-    return Plan({value.call: result(lambda _: tensor)})
+    return Plan({value.call: result(lambda made: tensor.to(made))})
 
 
 FAMILIES = [handed_over]

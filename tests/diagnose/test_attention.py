@@ -32,6 +32,13 @@ def test_the_cause_and_its_value_are_found(compare: Compare, bug, view, attentio
     assert finding.error_after < 0.01 * finding.error_before
 
 
+def test_another_window_in_the_configuration_is_found_where_the_mask_is_built(compare: Compare):
+    fed = inputs("mistral")
+    reference, candidate = build("mistral", sliding_window=8), build("mistral", sliding_window=7)
+    (finding,) = compare(reference, candidate, fed).findings
+    assert (finding.cause, finding.reference_value, finding.candidate_value) == ("attn.window", 8, 7)
+
+
 def test_scores_that_are_off_in_no_pattern_are_no_cause(compare: Compare):
     reference, candidate = build("llama"), build("llama")
     attention = candidate.model.layers[1].self_attn

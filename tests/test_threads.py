@@ -1,4 +1,4 @@
-"""Ports that cost somebody days, as public threads tell of them, in small: all their bugs at once, and all are named."""
+"""Ports that cost somebody days, as public threads tell of them, in small: all bugs at once, and all are named."""
 
 import pytest
 

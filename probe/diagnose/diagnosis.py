@@ -106,6 +106,8 @@ def diagnose(
             witnesses.extend(in_low_precision(case))
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
+    for key in [key for key, found in explained.items() if embedding.may_be_tapped_elsewhere(found[0], places)]:
+        del explained[key]
     unknown = [place for place in places if id(place) not in explained]
     found = merged([part for place in places for part in explained.get(id(place), ())])
     share = None

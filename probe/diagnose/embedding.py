@@ -1,6 +1,6 @@
 """Embeddings: never loaded, and the scale of what is looked up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -8,7 +8,9 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, result
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.linear import NEVER
+from probe.diagnose.merge import Part
 from probe.diagnose.search import explains, fitted
+from probe.replay.local_error import LocalError
 from probe.replay.program import Call, Leaf, Program, Result
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
@@ -139,6 +141,12 @@ def _scale(call: Call, ours: float) -> Hypothesis:
         reference_value=ours,
         candidate_value=lambda factor: ours * factor,
     )
+
+
+def may_be_tapped_elsewhere(part: Part, places: Sequence[LocalError]) -> bool:
+    """Whether what follows an embedding of another scale is at fault too: then the candidate scales it later."""
+    name = part.place.pair.reference.name
+    return part.cause == "embed.scale" and any(other.taps == {name} for other in places)
 
 
 FAMILIES = [zeros, never_loaded, scale]

@@ -1,6 +1,6 @@
 """One place as the hypotheses see it: how the reference computes it from the candidate's tensors, and what it gave."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,6 +34,10 @@ class Case:
     audited: Audited = field(default_factory=dict)
     suspects: frozenset[str] = frozenset()
     """Taps of the reference that are at fault, this one among them."""
+    earlier: Callable[[], Mapping[str, torch.Tensor]] = dict
+    """Reads what the candidate had at the taps before, as far as they have this place's shape.
+
+    None where the place starts from one that nothing explains: it may be paired with another point."""
 
     @cached_property
     def counts(self) -> torch.Tensor:

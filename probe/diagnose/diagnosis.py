@@ -26,6 +26,7 @@ from probe.diagnose import (
 )
 from probe.diagnose.beneath import in_float64, in_low_precision, is_beneath
 from probe.diagnose.case import Audited, Case
+from probe.diagnose.earlier import reader
 from probe.diagnose.hypothesis import Family, Hypothesis
 from probe.diagnose.merge import Part, merged, parts
 from probe.diagnose.pooled import proven
@@ -94,6 +95,9 @@ def diagnose(
         if case is None:
             return
         if id(error) in wanted:
+            open_places = {place.pair.reference.name for place in places if id(place) not in explained}
+            if not any(leaf.name in open_places for leaf in case.program.leaves):
+                case = replace(case, earlier=reader(candidate, mapping, meeting))
             found = search.parts(replace(case, suspects=suspects))
             if found:
                 explained[id(error)] = found

@@ -1,5 +1,162 @@
-"""What is added to the residual stream: scale and order."""
+"""What is added to the residual stream: another factor, or something else than the reference adds."""
 
-from probe.diagnose.hypothesis import Family
+from collections.abc import Callable, Iterator
+from typing import Any
 
-FAMILIES: list[Family] = []
+import torch
+from torch import Tensor, nn
+
+from probe.diagnose.case import Case
+from probe.diagnose.experts import is_mixture
+from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.replay.program import Call, Edit, Leaf, Result, Value
+
+HELPS = 0.9
+"""Of the error before: a factor that leaves more than this is not tried."""
+_SUMS = {"add", "__add__", "__radd__", "add_", "__iadd__"}
+_PRODUCTS = {"mul", "__mul__", "__rmul__", "mul_"}
+_NORMS = {"layer_norm", "rms_norm", "rsqrt"}
+
+
+def sums(case: Case) -> list[Call]:
+    """Additions of two tensors (B, T, C) or (N, C), neither a weight nor both embeddings, outside of mixtures."""
+    found = []
+    for call in case.program.calls:
+        if call.name not in _SUMS or len(call.args) < 2 or len(call.inputs) != 2:
+            continue
+        shapes = {tuple(case.program.value(value).shape) for value in call.inputs}
+        weights = any(isinstance(value, Leaf) and value.is_weight for value in call.inputs)
+        embeddings = all(_is_embedding(case.model, value) for value in call.inputs)
+        same = len(shapes) == 1 and len(next(iter(shapes))) in (2, 3)
+        if same and not weights and not embeddings and not is_mixture(case.model, call.module):
+            found.append(call)
+    return found
+
+
+def _is_embedding(model: nn.Module, value: Value) -> bool:
+    if isinstance(value, Result):
+        return value.call.name == "embedding"
+    name = value.name.rpartition(":")[0]
+    return name in dict(model.named_modules()) and isinstance(model.get_submodule(name), nn.Embedding)
+
+
+def scale(case: Case) -> Iterator[Hypothesis]:
+    """residual.scale: one of two summands with another factor."""
+    for call in sums(case):
+        for position in (0, 1):
+            factor = _best_factor(case, call, position)
+            if factor is not None:
+                yield _scale(call, position, factor)
+
+
+def _times(position: int, factor: float) -> Edit:
+    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return function(*args[:position], args[position] * factor, *args[position + 1 :], **kwargs)
+
+    return edit
+
+
+def _best_factor(case: Case, call: Call, position: int) -> float | None:
+    """By least squares, twice, since a norm may follow; None where it does not help."""
+    factor, counts = 1.0, case.counts
+    for _ in range(4):
+        here = case.program.run({call: _times(position, factor)})
+        slope = (case.program.run({call: _times(position, factor + 1e-4)}) - here)[counts] / 1e-4
+        size = float(slope.square().sum())
+        if not size > 0:
+            return None
+        factor += float((slope * (case.candidate - here)[counts]).sum()) / size
+    after = case.distance(case.program.run({call: _times(position, factor)}))
+    return factor if abs(factor) > 1e-3 and after <= HELPS * case.before else None
+
+
+def _scale(call: Call, position: int, factor: float) -> Hypothesis:
+    present = _factor_of(call.inputs[position])
+    return Hypothesis(
+        "residual.scale",
+        lambda value: Plan({call: _times(position, value / present)}),
+        lambda value: (
+            f"what is added to the residual stream is multiplied by {value:.3g} where the reference multiplies it by "
+            f"{present:.3g}: look for a residual multiplier of the config that is not read"
+        ),
+        tuple(sorted(present * factor * near for near in (0.9, 1.0, 1.1))),
+        scale="linear",
+        reference_value=present,
+        module=call.module,
+    )
+
+
+def _factor_of(value: Value) -> float:
+    """The constant that a summand is multiplied by already."""
+    if isinstance(value, Leaf) or value.call.name not in _PRODUCTS:
+        return 1.0
+    numbers = [argument for argument in value.call.args if isinstance(argument, (int, float)) and argument]
+    return float(numbers[0]) if len(numbers) == 1 else 1.0
+
+
+def branch_scale(case: Case) -> Iterator[Hypothesis]:
+    """residual.scale where a block's output is its last child's in the reference, and a multiple of it here."""
+    result = case.program.result
+    ours, theirs = case.exact[case.counts], case.candidate[case.counts]
+    if isinstance(result, Leaf) and not result.is_weight and case.error.pair.reference.name.endswith(":out"):
+        inside = case.error.pair.reference.name.removesuffix(":out")
+        size = float(ours.double().square().sum())
+        if inside and result.name.startswith(inside + ".") and size > 0:
+            factor = float((ours * theirs).sum()) / size
+            if factor:
+                yield _branch_scale(result, inside, factor)
+
+
+def _branch_scale(leaf: Leaf, module: str, factor: float) -> Hypothesis:
+    return Hypothesis(
+        "residual.scale",
+        lambda value: Plan(leaves={leaf: leaf.tensor * value}),
+        lambda value: f"what {module} gives is multiplied by {value:.3g}: look for a multiplier that the port adds",
+        tuple(sorted(factor * near for near in (0.9, 1.0, 1.1))),
+        scale="linear",
+        reference_value=1.0,
+        module=module,
+    )
+
+
+def order(case: Case) -> Iterator[Hypothesis]:
+    """residual.order: a summand left out, or another tensor of the layer in its place or added to it."""
+    for call in sums(case):
+        for position in (0, 1):
+            if case.error.pair.reason != "weights":  # else it may be a tap of the block that holds a norm's weight
+                yield _order(Plan({call: _only(1 - position)}), call.module)
+            operand = call.inputs[position]
+            if isinstance(operand, Leaf):
+                yield from _others(case, operand, call.module, replaces=True)
+    if not sums(case) and any(call.name in _NORMS for call in case.program.calls):
+        for leaf in case.program.leaves:
+            if leaf.name and not leaf.is_weight:
+                yield from _others(case, leaf, case.error.module.rpartition(".")[0], replaces=False)
+
+
+def _only(position: int) -> Edit:
+    return lambda function, args, kwargs: args[position]
+
+
+def _others(case: Case, leaf: Leaf, module: str, *, replaces: bool) -> Iterator[Hypothesis]:
+    for name, tensor in case.earlier().items():
+        if name != leaf.name and tensor.shape == leaf.tensor.shape:
+            now: Tensor = tensor.to(leaf.tensor)
+            yield _order(Plan(leaves={leaf: leaf.tensor + now}), module)
+            if replaces and not torch.equal(now, leaf.tensor):
+                yield _order(Plan(leaves={leaf: now}), module)
+
+
+def _order(plan: Plan, module: str) -> Hypothesis:
+    return Hypothesis(
+        "residual.order",
+        lambda _: plan,
+        lambda _: (
+            f"{module} adds its branches to the residual stream in another order: look whether it takes the stream "
+            "before or after the norm, and whether attention and the MLP stand side by side or one after the other"
+        ),
+        module=module,
+    )
+
+
+FAMILIES = [scale, branch_scale, order]

@@ -24,6 +24,11 @@ def result(change: Callable[[Any], Any]) -> Edit:
     return lambda function, args, kwargs: change(function(*args, **kwargs))
 
 
+def only(position: int) -> Edit:
+    """One of the call's arguments in the place of its result."""
+    return lambda function, args, kwargs: args[position]
+
+
 def recomputed(
     program: Program, target: Result, sources: Sequence[Value], compute: Callable[..., torch.Tensor]
 ) -> dict[Call, Edit]:

@@ -119,8 +119,9 @@ def weights(case: Case) -> Iterator[Hypothesis]:
 
 def _weights(program: Program, router: Router, name: str) -> Hypothesis:
     is_order = {name, router.name} == {OF_ALL, OF_THE_CHOSEN}
+    count = program.value(router.chosen).shape[-1]
     edits = recomputed(
-        program, router.weights, [router.logits, router.chosen], lambda _, x, chosen: WEIGHTS[name](x, chosen)
+        program, router.weights, [router.logits], lambda _, x: WEIGHTS[name](x, x.topk(count, -1).indices)
     )
     return Hypothesis(
         "moe.router_order" if is_order and router.is_chosen_first else "moe.router_normalization",
@@ -145,11 +146,11 @@ def fewer(case: Case) -> Iterator[Hypothesis]:
 
 def _fewer(program: Program, router: Router, count: int) -> Hypothesis:
     def plan(wanted: int) -> Plan:
-        def weigh(_: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
-            kept = WEIGHTS[router.name](logits, chosen[..., :wanted])
+        def weigh(_: Tensor, logits: Tensor) -> Tensor:
+            kept = WEIGHTS[router.name](logits, logits.topk(wanted, -1).indices)
             return torch.cat([kept, kept.new_zeros(*kept.shape[:-1], count - wanted)], -1)
 
-        return Plan(recomputed(program, router.weights, [router.logits, router.chosen], weigh))
+        return Plan(recomputed(program, router.weights, [router.logits], weigh))
 
     return Hypothesis(
         "moe.top_k",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.diagnose.case import Case
+from probe.diagnose.edits import only
 from probe.diagnose.experts import is_mixture
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.replay.program import Call, Edit, Leaf, Result, Value
@@ -124,7 +125,7 @@ def order(case: Case) -> Iterator[Hypothesis]:
     for call in sums(case):
         for position in (0, 1):
             if case.error.pair.reason != "weights":  # else it may be a tap of the block that holds a norm's weight
-                yield _order(Plan({call: _only(1 - position)}), call.module)
+                yield _order(Plan({call: only(1 - position)}), call.module)
             operand = call.inputs[position]
             if isinstance(operand, Leaf):
                 yield from _others(case, operand, call.module, replaces=True)
@@ -132,10 +133,6 @@ def order(case: Case) -> Iterator[Hypothesis]:
         for leaf in case.program.leaves:
             if leaf.name and not leaf.is_weight:
                 yield from _others(case, leaf, case.error.module.rpartition(".")[0], replaces=False)
-
-
-def _only(position: int) -> Edit:
-    return lambda function, args, kwargs: args[position]
 
 
 def _others(case: Case, leaf: Leaf, module: str, *, replaces: bool) -> Iterator[Hypothesis]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from probe.diagnose.case import Case
-from probe.diagnose.edits import result
+from probe.diagnose.edits import only, result
 from probe.diagnose.experts import is_mixture, num_experts
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.replay.program import Call, Leaf, Value
@@ -31,8 +31,7 @@ def _left_out(case: Case, call: Call) -> Iterator[Hypothesis]:
         for position in (0, 1):
             routed = _is_routed(case, call.inputs[1 - position])
             if routed and not _is_routed(case, call.inputs[position]):
-                kept = Plan({call: lambda function, args, kwargs, keep=1 - position: args[keep]})
-                yield _hypothesis(kept, call.module, "the shared expert is not added")
+                yield _hypothesis(Plan({call: only(1 - position)}), call.module, "the shared expert is not added")
 
 
 def _is_routed(case: Case, value: Value) -> bool:

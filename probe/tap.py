@@ -50,6 +50,11 @@ class Tap:
         return self.port == "in" or self.port.startswith("in.")
 
     @property
+    def is_returned(self) -> bool:
+        """Whether the model itself returns it."""
+        return not self.module and not self.is_input
+
+    @property
     def num_elements(self) -> int:
         count = 1
         for size in self.shape:

@@ -51,19 +51,27 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _doubted(pairs: Sequence[Pair]) -> list[Pair]:
-    """`pairs`; those that say of one tensor that it is two are no longer firm where another one says it better."""
+    """`pairs`; those that say of one tensor that it is two are no longer firm where another one says it better.
+
+    What the model returns is doubted only where that is a tensor which agrees elsewhere, as a hidden state from before
+    the last norm does: what the candidate computed for it alone is what the model is judged by.
+    """
     of_reference: dict[Key, list[Pair]] = {}
     of_candidate: dict[Key, list[Pair]] = {}
     for pair in pairs:
         if pair.firm and (key := tensor_key(pair.reference)):
             of_reference.setdefault(key, []).append(pair)
-        if pair.firm and _is_measured(pair) and (key := tensor_key(pair.sources[0].tap)):
+        if pair.firm and is_measured(pair) and (key := tensor_key(pair.sources[0].tap)):
             of_candidate.setdefault(key, []).append(pair)
     far = {pair for group in of_reference.values() for pair in _far(group)}
     for (
         group
     ) in of_candidate.values():  # what the candidate lacks is no doubt: its numbers must be found later, not before
         far |= {pair for i, pair in enumerate(group) if pair in _far(group[i:])}
+    agreed = {
+        tensor_key(pair.sources[0].tap) for pair in pairs if pair.firm and is_measured(pair) and _distance(pair) < 1
+    }
+    far = {pair for pair in far if not pair.reference.is_returned or tensor_key(pair.sources[0].tap) in agreed}
     return [replace(pair, firm=False, elsewhere=True) if pair in far else pair for pair in pairs]
 
 
@@ -114,10 +122,10 @@ def tensor_key(tap: Tap, kind: str = "float") -> Key | None:
 
 def _distance(pair: Pair) -> float:
     """`distance` of a pair's taps; for a part of a tensor statistics say nothing."""
-    return distance(pair.reference, pair.sources[0].tap) if _is_measured(pair) else 0.0
+    return distance(pair.reference, pair.sources[0].tap) if is_measured(pair) else 0.0
 
 
-def _is_measured(pair: Pair) -> bool:
+def is_measured(pair: Pair) -> bool:
     """Whether both taps are meant as a whole."""
     source = pair.sources[0]
     is_whole = source == Source(source.tap) and len(pair.sources) == 1

@@ -93,6 +93,8 @@ class WeightEvidence:
                 continue
             for other, _ in equal:
                 home, length = vectors[other].module, vectors[other].shape[0]
-                if not self._theirs.num_matrices(home):
+                if home in self._theirs.taps and not self._theirs.is_alone(home):
+                    self.homes[module].add(home)
+                if self._ours.is_alone(module) and self._theirs.is_alone(home) and not self._theirs.num_matrices(home):
                     first = ((0, lengths[name]),) if length > lengths[name] else None
                     self.options[module].append((Part(home, first, length if first else None, first),))

@@ -55,7 +55,7 @@ class Fit:
         layout = given or layout_for(tap.shape, shape, self._batch_and_tokens, self._num_kept)
         if layout is None:
             return None
-        firm = match.firm and (match.reason == "name" or given is not None or not _is_ambiguous(tap.shape, shape))
+        firm = match.firm and (match.reason == "name" or given is not None or not is_ambiguous(tap.shape, shape))
         return Pair(tap, tuple(source for source, _ in sources), layout, match.reason, firm)
 
     def by_value(self, tap: Tap, alike: list[Tap]) -> Pair | None:
@@ -86,7 +86,7 @@ def _paddings(matches: Iterable[Match]) -> set[tuple[tuple[int], tuple[int]]]:
     }
 
 
-def _is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:
+def is_ambiguous(reference: tuple[int, ...], candidate: tuple[int, ...]) -> bool:
     """As many tokens as heads, or as sentences: shapes do not tell [B, H, T, D] from [B, T, H, D], nor [T, B, C]."""
     if reference == candidate and len(reference) == 3 and reference[0] == reference[1] > 1:
         return True

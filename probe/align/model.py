@@ -46,6 +46,10 @@ class ModuleTable:
         """Whether it computes with one matrix of its own and nothing else that was recorded."""
         return self.num_matrices(module) == 1 and not self.children(module)
 
+    def is_alone(self, module: str) -> bool:
+        """Whether no module inside has weights: a block's own vectors are used somewhere in it, not at its taps."""
+        return self.below(module) <= {module}
+
     def num_matrices(self, module: str) -> int:
         """Weights of two axes or more that are the module's own."""
         return self._num_matrices[module]

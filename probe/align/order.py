@@ -15,14 +15,14 @@ def by_order(ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match]) 
     used = {part.module for match in matches.values() for part in match.parts}
     gaps: dict[str | None, list[str]] = defaultdict(list)
     last: str | None = None
-    for module in (name for name in ours.taps if name in ours.weights):
+    for module in (name for name in ours.taps if name in ours.weights and ours.is_alone(name)):
         if module in matches:
             last = matches[module].parts[0].module
         else:
             gaps[last].append(module)
     other_gaps: dict[str | None, list[str]] = defaultdict(list)
     last = None
-    for module in (name for name in theirs.taps if name in theirs.weights):
+    for module in (name for name in theirs.taps if name in theirs.weights and theirs.is_alone(name)):
         if module in used:
             last = module
         else:

@@ -12,6 +12,7 @@ from probe.align.match import Match
 from probe.align.model import ModuleTable
 from probe.align.modules import match_modules
 from probe.align.same_tensor import equal_numbers, with_same_tensors
+from probe.align.settled import with_settled_containers
 from probe.align.values import by_values
 from probe.dump import Dump
 from probe.tap import Tap, tap_name
@@ -58,7 +59,8 @@ def pair_taps(
             pairs.append(pair)
     reordered = {module for module, match in matches.items() if any(part.is_reordered for part in match.parts)}
     weighted = ModuleTable(reference).weighted if reordered else set()
-    pairs = with_same_tensors(reference, with_orders_carried(pairs, reference.taps, weighted, reordered))
+    pairs = with_settled_containers(with_orders_carried(pairs, reference.taps, weighted, reordered))
+    pairs = with_same_tensors(reference, pairs)
     paired = {pair.reference for pair in pairs}
     left = [tap for tap in reference.taps if tap not in paired]
     pairs += equal_numbers(left, candidate.taps)

@@ -64,9 +64,7 @@ def _doubted(pairs: Sequence[Pair]) -> list[Pair]:
         if pair.firm and is_measured(pair) and (key := tensor_key(pair.sources[0].tap)):
             of_candidate.setdefault(key, []).append(pair)
     far = {pair for group in of_reference.values() for pair in _far(group)}
-    for (
-        group
-    ) in of_candidate.values():  # what the candidate lacks is no doubt: its numbers must be found later, not before
+    for group in of_candidate.values():  # what the candidate lacks is no doubt: its numbers must be found later
         far |= {pair for i, pair in enumerate(group) if pair in _far(group[i:])}
     agreed = {
         tensor_key(pair.sources[0].tap) for pair in pairs if pair.firm and is_measured(pair) and _distance(pair) < 1

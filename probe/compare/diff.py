@@ -56,12 +56,13 @@ def diff(
         found: tuple[Finding, ...] = ()
         explained: float | None = None
         beneath: tuple[LocalError, ...] = ()
+        hidden: tuple[str, ...] = ()
         if replay:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
-            checks, beneath = (*checks, shown.check), shown.diagnosis.beneath
+            checks, beneath, hidden = (*checks, shown.check), shown.diagnosis.beneath, shown.diagnosis.notes
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         is_honest = bool(found) and all(one.is_honest for one in found)
         first = None if is_honest else first_place(places_at_fault(errors or (), beneath))
@@ -83,7 +84,7 @@ def diff(
             explained=explained,
             replayed=errors is not None,
             weights=weights,
-            notes=notes(mapping, errors or ()),
+            notes=(*notes(mapping, errors or ()), *hidden),
             skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
         )
 

@@ -29,9 +29,10 @@ from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader
 from probe.diagnose.hypothesis import Family, Hypothesis
 from probe.diagnose.merge import Part, merged, parts
-from probe.diagnose.pooled import proven
+from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
+from probe.diagnose.untold import untold
 from probe.diagnose.witness import Witness
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
@@ -62,6 +63,8 @@ class Diagnosis:
     """The part of the output's error that those at places at fault explain together: see probe.diagnose.proof."""
     beneath: tuple[LocalError, ...] = ()
     """Where the bugs begin that no norm of an error shows."""
+    notes: tuple[str, ...] = ()
+    """What this input cannot show."""
 
 
 NOTHING_FOUND = Diagnosis()
@@ -121,10 +124,9 @@ def diagnose(
         named, share = proved(reference, candidate, mapping, model, found)
     hidden = proven(witnesses)
     order = {error.pair.reference.name: index for index, error in enumerate(errors)}
-    ordered = sorted(
-        (*named, *(one for one, _ in hidden), *findings(unknown)), key=lambda one: order.get(one.span[1], len(order))
-    )
-    return Diagnosis(tuple(ordered), share, tuple(place for _, place in hidden))
+    known = merged_with(named, [one for one, _ in hidden])
+    ordered = sorted((*known, *findings(unknown)), key=lambda one: order.get(one.span[1], len(order)))
+    return Diagnosis(tuple(ordered), share, tuple(place for _, place in hidden), untold(witnesses))
 
 
 class _Search:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probe.diagnose.witness import Evidence, Witness, together
 from probe.replay.local_error import LocalError
@@ -86,3 +86,22 @@ def _finding(whole: Witness, modules: list[str]) -> tuple[Finding, LocalError]:
         stderr=evidence.stderr if evidence else None,
     )
     return finding, place
+
+
+def merged_with(found: Sequence[Finding], hidden: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Both; where they say the same of different modules, one bug shows above the floor in some of them only."""
+    kinds = {_said(one): index for index, one in enumerate(found)}
+    whole, others = list(found), []
+    for one in hidden:
+        index = kinds.get(_said(one))
+        if index is None:
+            others.append(one)
+        else:
+            known = whole[index]
+            whole[index] = replace(known, modules=tuple(dict.fromkeys((*known.modules, *one.modules))))
+    return (*whole, *others)
+
+
+def _said(one: Finding) -> tuple[str, ...]:
+    values = (one.reference_value, one.candidate_value)
+    return one.cause, *(f"{value:.1g}" if isinstance(value, float) else str(value) for value in values)

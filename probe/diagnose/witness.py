@@ -16,6 +16,8 @@ NEAR_ONE = 0.2
 """How far from 1 the coefficient of a hypothesis may lie."""
 MANY = 6.0
 """Rows, and channels: the evidence of so many at least must count, if none counted more than another."""
+MANY_TOSSES = 500
+"""From here on the normal distribution is near enough."""
 NO_CONTROL = 0.5
 """From this coefficient on, the reference's own rounding shows what the hypothesis says."""
 
@@ -55,7 +57,7 @@ class Witness:
     @property
     def verdict(self) -> "Evidence | None":
         """By flips, or else by projection; None where neither is sure."""
-        for found in (_of_flips(self.flips), _of_projection(self.projection, self.control)):
+        for found in (of_flips(self.flips), _of_projection(self.projection, self.control)):
             if found is not None:
                 return found
         return None
@@ -80,11 +82,10 @@ class Witness:
 
 @dataclass(frozen=True)
 class Evidence:
-    """In standard deviations."""
+    """What is sure of a hypothesis."""
 
     coefficient: float
     stderr: float
-    deviations: float
     words: str
 
 
@@ -95,17 +96,23 @@ def together(witnesses: Iterable[Witness]) -> Witness:
     return first
 
 
-def _of_flips(seen: Moments) -> Evidence | None:
+def of_flips(seen: Moments) -> Evidence | None:
     """Were it chance, either number would stand in half of the elements."""
-    if not _many(seen):
-        return None
-    stderr = max(seen.stderr, 0.5 / math.sqrt(seen.dd))
     c = seen.coefficient
-    deviations = (c - 0.5) / stderr
-    if c < 1 - NEAR_ONE or deviations < SURE:
+    if not _many(seen) or c < 1 - NEAR_ONE or (c - 0.5) < SURE * seen.stderr:
+        return None
+    if not _beyond_chance(round(seen.de), round(seen.dd)):
         return None
     words = f"{seen.de:.0f} of {seen.dd:.0f} elements that this would round to the other side are there"
-    return Evidence(c, stderr, deviations, words)
+    return Evidence(c, max(seen.stderr, 0.5 / math.sqrt(seen.dd)), words)
+
+
+def _beyond_chance(heads: int, tosses: int) -> bool:
+    """Whether a fair coin shows so many heads less often than a normal number lies SURE deviations above its mean."""
+    least = math.erfc(SURE / math.sqrt(2)) / 2
+    if tosses > MANY_TOSSES:
+        return heads - tosses / 2 > SURE * math.sqrt(tosses) / 2
+    return sum(math.comb(tosses, count) for count in range(heads, tosses + 1)) < math.ldexp(least, tosses)
 
 
 def _of_projection(seen: Moments, control: Moments) -> Evidence | None:
@@ -118,7 +125,7 @@ def _of_projection(seen: Moments, control: Moments) -> Evidence | None:
         f"the error lies {c:.2f} +- {stderr:.2f} along what this would do, "
         f"the reference's own rounding {control.coefficient:.2f}"
     )
-    return Evidence(c, stderr, c / stderr, words)
+    return Evidence(c, stderr, words)
 
 
 def _many(seen: Moments) -> bool:

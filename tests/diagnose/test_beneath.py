@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from probe.diagnose.evidence import flips, moments, projection
+from probe.diagnose.witness import of_flips
 from probe.locate import ABOVE_FLOOR
 from probe.report import Verdict
 from tests.conftest import Compare
@@ -102,3 +103,22 @@ def test_only_elements_that_would_change_are_asked():
     candidate = torch.tensor([[9.0, 2.5, 3.0, 9.0]])
     seen = flips(plain, changed, candidate, torch.ones_like(plain, dtype=torch.bool))
     assert (seen.dd, seen.coefficient) == (2, 0.5)
+
+
+@pytest.mark.parametrize(("heads", "tosses", "expected"), [(29, 29, False), (30, 30, True), (44, 50, False)])
+def test_six_deviations_of_a_fair_coin(heads: int, tosses: int, expected: bool):
+    """One in 1.0e9: thirty heads in a row."""
+    tossed = torch.eye(tosses)
+    evidence = of_flips(moments(tossed, tossed * (torch.arange(tosses) < heads)))
+    assert (evidence is not None) is expected
+
+
+def test_what_the_input_cannot_show_is_said(compare: Compare):
+    """Activations of size 1 hide an eps of 1e-5 from two tokens."""
+    reference, candidate = build("llama", SIZE), build("llama", SIZE)
+    for model in (reference, candidate):
+        model.model.embed_tokens.weight.data.mul_(10)
+    report = compare(reference, candidate.to(torch.bfloat16), {"input_ids": torch.tensor([[5, 7]])})
+    (note,) = report.notes
+    assert "norm.eps" in note
+    assert "times as many tokens" in note

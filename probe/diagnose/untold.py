@@ -1,0 +1,29 @@
+"""What this input cannot show: usual values whose effect is too small against rounding, and how much more would do."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from probe.diagnose.witness import Witness, together
+from probe.tap import template
+
+ENOUGH = 5.0
+"""Standard deviations to be expected of a bug, so that it would be found."""
+
+
+def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
+    """One line for all; none where whatever is asked would be told."""
+    groups: dict[tuple[str, str], dict[object, list[Witness]]] = defaultdict(lambda: defaultdict(list))
+    for one in witnesses:
+        groups[one.cause, template(one.module)[0]][one.reference_value, one.value].append(one)
+    expected = {kind: max(together(alike).expected for alike in values.values()) for kind, values in groups.items()}
+    hidden = {kind: z for kind, z in expected.items() if 0 < z < ENOUGH}
+    if not hidden:
+        return ()
+    hardest = min(hidden, key=hidden.__getitem__)
+    causes = ", ".join(dict.fromkeys(cause for cause, _ in hidden))
+    others = f" and {len(hidden) - 1} more kinds of module" if len(hidden) > 1 else ""
+    times = float(f"{(ENOUGH / hidden[hardest]) ** 2:.1e}")
+    return (
+        f"rounding hides the usual {causes} in {hardest[1]}{others}, if there is one: "
+        f"{times:,.0f} times as many tokens would show it",
+    )

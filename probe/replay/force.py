@@ -1,7 +1,7 @@
 """Teacher forcing: the reference runs, and at every mapped tap the candidate's tensor takes the place of its own."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.overrides import _pop_mode_temporarily
 
 from probe.align.mapping import Numbers, Pair, candidate_values
 from probe.capture.hooks import Call, watching
@@ -43,6 +44,8 @@ class Meeting:
 
 
 Meet = Callable[[Meeting], None]
+NUM_WATCHING = 3
+"""Modes that are on while a replay is written down: origins, programs, and fused calls in parts."""
 
 
 class Replay:
@@ -95,8 +98,10 @@ class Replay:
 
     def _at(self, call: Call, port: str, tensor: torch.Tensor, inside: str) -> torch.Tensor:
         put, meeting = self._met(call, port, tensor, inside)
-        if meeting is not None and self._examine is not None and self._tracing is not None:
-            with self._tracing.paused():
+        if meeting is not None and self._examine is not None:
+            with ExitStack() as stack:
+                for _ in range(NUM_WATCHING):  # what is tried is nobody's call: only the precision stays
+                    stack.enter_context(_pop_mode_temporarily())
                 self._examine(meeting)
         return put
 

@@ -1,8 +1,7 @@
 """A replay's torch calls, written down as programs while they run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,27 +23,15 @@ class Tracing(TorchFunctionMode):
         super().__init__()
         self._current = current
         self._counts: Counter[tuple[str, int]] = Counter()
-        self._paused = False
         with torch._C.DisableTorchFunction():
             weights = [(n, t, True) for n, t in model.named_parameters()]
             buffers = [(n, t, False) for n, t in model.named_buffers()]
         self._lasting = {id(tensor): Leaf(tensor, name, is_weight) for name, tensor, is_weight in (*weights, *buffers)}
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Calls within this block are nobody's."""
-        self._paused = True
-        try:
-            yield
-        finally:
-            self._paused = False
-
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self._paused:
-            return func(*args, **kwargs)
         with torch._C.DisableTorchFunction():
             given: list[Value] = []
             call_args = tuple(self._noted(argument, given) for argument in args)

@@ -21,9 +21,9 @@ def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
         return ()
     hardest = min(hidden, key=hidden.__getitem__)
     causes = ", ".join(dict.fromkeys(cause for cause, _ in hidden))
-    others = f" and {len(hidden) - 1} more kinds of module" if len(hidden) > 1 else ""
+    others = f" (and {len(hidden) - 1} more places like it)" if len(hidden) > 1 else ""
     times = float(f"{(ENOUGH / hidden[hardest]) ** 2:.1e}")
     return (
-        f"rounding hides the usual {causes} in {hardest[1]}{others}, if there is one: "
-        f"{times:,.0f} times as many tokens would show it",
+        f"rounding hides whether {causes} is another usual one in {hardest[1]}{others}: "
+        f"about {times:,.0f} times as many tokens would show it",
     )

@@ -90,7 +90,7 @@ def test_softmax_before_or_after_the_choice_is_one_when_weights_are_renormalised
     """Lightning-AI/litgpt 1286: softmax, top-k, renormalise equals top-k, softmax."""
     report = routed(softmax_last, dtype)
     assert report.verdict is Verdict.NOISE, report.first
-    assert report.notes == ()
+    assert not [note for note in report.notes if not note.startswith("rounding hides")]
 
 
 @DTYPES

@@ -147,5 +147,5 @@ def test_what_another_module_undoes_is_noise(compare: Compare, name, change, siz
     change(candidate)
     report = compare(reference, candidate.to(dtype), fed)
     assert report.verdict is Verdict.NOISE, report.first
-    assert not report.notes
+    assert not [note for note in report.notes if not note.startswith("rounding hides")]
     assert not [found.message for found in report.weights if found.suspicious]

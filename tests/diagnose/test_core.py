@@ -32,13 +32,12 @@ def by_letters(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def program_of(attention, inputs: list[Tensor]) -> Program:
     tracing = Tracing(nn.Module(), lambda: ("attention", 0))
+    given = [tensor.clone() for tensor in inputs]
+    for name, tensor in zip("qkv", given, strict=True):
+        begin_at(tensor, name)
     with tracing, Unfused():
-        with tracing.paused():
-            given = [tensor.clone() for tensor in inputs]
-            for name, tensor in zip("qkv", given, strict=True):
-                begin_at(tensor, name)
         made = attention(*given)
-        return Program(tracing.value_of(made))
+    return Program(tracing.value_of(made))
 
 
 @pytest.fixture

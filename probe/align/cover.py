@@ -18,7 +18,8 @@ def by_outputs(segments: list[Segment], view: View, *, is_embedding: bool) -> li
         return [(_words(segment, view),) for segment in whole]
     if whole:
         return [(_outputs(segment, view),) for segment in whole]
-    return [tuple(_outputs(segment, view) for segment in chain) for chain in _chains(segments, view.count)]
+    chains = (chain for chain in _chains(segments, view.count) if _begin_alike(chain))
+    return [tuple(_outputs(segment, view) for segment in chain) for chain in chains]
 
 
 def by_inputs(segments: list[Segment], view: View) -> list[Option]:
@@ -75,6 +76,18 @@ def _chains(segments: list[Segment], count: int) -> list[list[Segment]]:
         if chain[-1].last == count:
             chains.append(chain)
     return chains
+
+
+def _begin_alike(chain: list[Segment]) -> bool:
+    """Whether the pieces begin at one row in each of their weights, as those of shards and of whole matrices do.
+
+    The end of one weight and the beginning of another are what a split at the wrong row leaves.
+    """
+    firsts: dict[str, int] = {}
+    for segment in chain:
+        first = min(start for start, _ in segment.rows)
+        firsts[segment.weight.name] = min(first, firsts.get(segment.weight.name, first))
+    return len(set(firsts.values())) == 1
 
 
 def _likeness(name: str, other: str) -> int:

@@ -89,7 +89,9 @@ def _vision(size: Size) -> dict[str, Any]:
 def _whisper(size: Size) -> dict[str, Any]:
     sides = ("encoder", "decoder")
     shape = {
-        f"{side}_{key}": value for side in sides for key, value in (("layers", 2), ("attention_heads", size.heads))
+        f"{side}_{key}": value
+        for side in sides
+        for key, value in (("layers", size.layers), ("attention_heads", size.heads))
     }
     tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
     return {

@@ -18,7 +18,6 @@ from probe.diagnose import (
     moe,
     norm,
     order,
-    precision,
     quant,
     residual,
     rope,
@@ -47,7 +46,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, order, embedding, head),
-        *(rope, attention, mlp, moe, residual, shard, quant, precision),
+        *(rope, attention, mlp, moe, residual, shard, quant),
     )
     for family in module.FAMILIES
 )

@@ -7,6 +7,8 @@ import torch
 
 ALIKE = 1e-4
 """Relative: frequencies that lie so near a formula are its."""
+NORMAL = 2.0**-14
+"""float16 has fewer digits of what is smaller, sines of slow angles among them."""
 THETAS = tuple(sorted(a * 10.0**b for a in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8) for b in range(2, 8)))
 """Those that models are published with are among them."""
 FACTORS = tuple(2.0 ** (number / 4) for number in range(25))
@@ -34,30 +36,33 @@ class Scale:
         return frequencies * (theta / self.theta) ** -_exponents(len(frequencies))
 
 
-def scale_of(frequencies: torch.Tensor) -> Scale | None:
-    """None where they do not fall from one to the next.
+def scale_of(frequencies: torch.Tensor, alike: float = ALIKE) -> Scale | None:
+    """None where they do not fall from one to the next. `alike`: how near a formula they lie, relative, if they do.
 
     Of a stretched list the slowest two are taken to be stretched alike, as llama3's and yarn's are.
     """
     sizes = frequencies.abs().double()
     if len(sizes) < 2 or not bool((sizes[1:] < sizes[:-1]).all()) or not bool(sizes[-1] > 0):
         return None
-    logs, exponents = sizes.log(), _exponents(len(sizes))
+    known = sizes >= (NORMAL if alike > ALIKE else 0.0)
+    if int(known.sum()) < 2:
+        return None
+    logs, exponents, count = sizes.log()[known], _exponents(len(sizes))[known], len(sizes)
     slope = float(((logs - logs[0]) * exponents).sum() / exponents.square().sum())
-    is_geometric = bool(((logs - logs[0]) - slope * exponents).abs().amax() <= ALIKE)
-    first, last = ((float(logs[i + 1] - logs[i]) * len(sizes)) for i in (0, len(sizes) - 2))
-    theta = _round(math.exp(-slope if is_geometric else -last))
-    return Scale(theta, _round(float(1 / sizes[0])), is_geometric, _round(math.exp(-first)))
+    is_geometric = bool(((logs - logs[0]) - slope * exponents).abs().amax() <= alike)
+    first, last = ((float(logs[i + 1] - logs[i]) * count) for i in (0, len(logs) - 2))
+    theta = _round(math.exp(-slope if is_geometric else -last), alike)
+    return Scale(theta, _round(float(1 / sizes[0]), alike), is_geometric, _round(math.exp(-first), alike))
 
 
 def _exponents(count: int) -> torch.Tensor:
     return torch.arange(count, dtype=torch.float64) / count
 
 
-def _round(value: float) -> float:
-    """The number of the fewest digits within ALIKE."""
+def _round(value: float, alike: float) -> float:
+    """The number of the fewest digits that is so near."""
     for digits in range(1, 6):
         rounded = float(f"{value:.{digits - 1}e}")
-        if abs(rounded - value) <= ALIKE * abs(value):
+        if abs(rounded - value) <= alike * abs(value):
             return rounded
     return value

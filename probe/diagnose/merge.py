@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from probe.diagnose.case import Case
-from probe.diagnose.planting import Planting, planting
+from probe.diagnose.planting import Planting, once, planting
 from probe.diagnose.search import AS_GOOD, Tried
 from probe.locate import relative
 from probe.replay.local_error import LocalError
@@ -73,7 +73,7 @@ def merged(found: Sequence[Part]) -> tuple[Found, ...]:
     for part in found:
         kinds[part.cause, _name(part.reference_value), _name(part.candidate_value)].append(part)
     return tuple(
-        Found(_finding(alike), tuple(part.planting for part in alike), alike[0].place.pair.reference.order)
+        Found(_finding(alike), once([part.planting for part in alike]), alike[0].place.pair.reference.order)
         for alike in kinds.values()
     )
 

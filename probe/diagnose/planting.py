@@ -34,6 +34,17 @@ def planting(plan: Plan) -> Planting:
     return Planting(edits, tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items()))
 
 
+def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:
+    """The same, with the first edit of each call alone: one bug that two taps show is planted once."""
+    seen: set[tuple[Place, str]] = set()
+    kept = []
+    for one in plantings:
+        new = tuple((place, name, edit) for place, name, edit in one.edits if (place, name) not in seen)
+        seen |= {(place, name) for place, name, _ in new}
+        kept.append(Planting(new, one.weights))
+    return tuple(kept)
+
+
 @contextmanager
 def planted(model: nn.Module, plantings: Sequence[Planting]) -> Iterator[None]:
     """Within this block the model computes as the candidate does; neither its weights nor its code are touched."""

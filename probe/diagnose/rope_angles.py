@@ -7,9 +7,10 @@ from typing import Protocol
 import torch
 
 from probe.diagnose.case import Case
-from probe.diagnose.frequencies import FACTORS, THETAS, Scale, scale_of
+from probe.diagnose.frequencies import ALIKE, FACTORS, THETAS, Scale, scale_of
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.rotation import Spin
+from probe.diagnose.spin import Spin
+from probe.locate import ABOVE_FLOOR
 from probe.replay.program import Call, Edit
 
 VISIBLE = 0.01
@@ -35,7 +36,7 @@ def of_angles(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
     if not spins or len(spins) < len(spun):
         return
     yield from restarted(case, spun)
-    scale = scale_of(spins[0].frequencies)
+    scale = scale_of(spins[0].frequencies, max(ALIKE, spins[0].accuracy))
     if scale is not None:
         yield theta(spun, scale)
         yield linear(spun, scale) if scale.is_geometric else unscaled(spun, scale)
@@ -104,12 +105,22 @@ def restarted(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
 
 
 def first_wrong_token(case: Case) -> int | None:
-    """Of a tap with axes (batch, token, channel); None of any other, or where the first token is wrong already."""
-    if case.exact.dim() != 3 or not case.exact.is_floating_point():
+    """Of a tap with axes (batch, token, channel), or of attention's weights, (batch, head, token, token asked).
+
+    None of any other, or where the first token is wrong already.
+    """
+    if case.exact.dim() not in (3, 4) or not case.exact.is_floating_point():
         return None
-    error_T = ((case.candidate - case.exact) * case.counts).double().nan_to_num().square().sum((0, 2)).sqrt()
-    wrong = (error_T > VISIBLE * error_T.amax()).nonzero()
+    error_T = _by_token(case, case.candidate)
+    rounding_T = torch.zeros_like(error_T) if case.rounded is None else _by_token(case, case.rounded)
+    wrong = (error_T > (VISIBLE * error_T.amax()).maximum(ABOVE_FLOOR * rounding_T)).nonzero()
     return int(wrong[0]) if len(wrong) and int(wrong[0]) > 0 else None
+
+
+def _by_token(case: Case, values: torch.Tensor) -> torch.Tensor:
+    """[T]: how far they are from the exact ones."""
+    squares = ((values - case.exact) * case.counts).double().nan_to_num().square()
+    return squares.movedim(-2, 0).flatten(1).sum(1).sqrt()
 
 
 def _other_frequencies(spun: Sequence[Spun], change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:

@@ -13,7 +13,8 @@ from torch import nn
 from probe.diagnose.case import Case
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.rotation import LAYOUTS, Layout, Spin, Turn, joined, pairs, spin_of, table_between
+from probe.diagnose.rotation import LAYOUTS, Layout, Turn, joined, pairs, table_between
+from probe.diagnose.spin import Spin, spin_of
 from probe.replay.program import Edit, Leaf, Program, Result
 
 EVEN = 0.02
@@ -55,7 +56,7 @@ def turned_input(case: Case) -> Iterator[Hypothesis]:
     for weight in _factors(case):
         for layout in LAYOUTS:
             table = table_between(case.exact / weight, case.candidate / weight, layout)
-            spin = None if table is None else spin_of(table)
+            spin = None if table is None else spin_of(table.numbers, table.narrow)
             if spin is not None:
                 yield _hypothesis(Plan({end.call: result(partial(_turned, spin, layout, weight))}))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from probe.diagnose.rotation import Spin, spin_of
+from probe.diagnose.spin import Spin, spin_of
 from probe.replay.program import Call, Edit, Program
 
 ARGUMENT = {"cos": 0, "sin": 0, "cos_": 0, "sin_": 0, "polar": 1}

@@ -10,30 +10,11 @@ from typing import Literal
 import torch
 
 from probe.diagnose.edits import result
+from probe.diagnose.spin import CLOSE, NARROW, Spin
 from probe.replay.program import Call, Edit
 
 Layout = Literal["halves", "neighbours"]
 LAYOUTS: tuple[Layout, Layout] = ("halves", "neighbours")
-CLOSE = 1e-5
-"""Relative: a reference's own tables are float32's at best, and its rotation is off by 1e-7 from any formula."""
-
-
-@dataclass(frozen=True)
-class Spin:
-    """Angles that are position times frequency."""
-
-    positions: torch.Tensor
-    """Whole numbers, (..., 1)."""
-    frequencies: torch.Tensor
-    """[D/2]: radians a position."""
-
-    @property
-    def angles(self) -> torch.Tensor:
-        return self.positions * self.frequencies
-
-    @property
-    def table(self) -> torch.Tensor:
-        return torch.polar(torch.ones_like(self.angles), self.angles)
 
 
 @dataclass(frozen=True)
@@ -47,23 +28,29 @@ class Turn:
     """By what each pair is multiplied, complex; 1 long on the axes on which it does not depend."""
     spin: Spin | None
     """None where the angles are not position times frequency."""
+    narrow: torch.dtype | None = None
+    """Of the table's cosines and sines, where they are rounded: those of a candidate in bf16 that are a tap."""
 
     def to(self, table: torch.Tensor, layout: Layout | None = None) -> Edit:
         """The tensor turned by another table of unit numbers, in another layout.
 
         A function of what the call returns: the rotation is undone first.
         """
-        length = self.table.abs()
 
         def change(turned: torch.Tensor) -> torch.Tensor:
             other = layout or self.layout
-            return joined(pairs(self.undone(turned), other) * length * table, other).to(turned.dtype)
+            return joined(pairs(self.undone(turned), other) * self.length * table, other).to(turned.dtype)
 
         return result(change)
 
     def at(self, spin: Spin) -> Edit:
-        """The tensor turned by other positions or frequencies; what the formula leaves of the table stays."""
+        """The tensor turned by other positions or frequencies.
+
+        A rounded table is rounded again; else, what the formula leaves of the table stays.
+        """
         assert self.spin is not None
+        if self.narrow is not None:
+            return self.to(rounded(self.length * spin.table, self.narrow) / self.length)
         return self.to(self.unit * self.spin.table.conj() * spin.table)
 
     def permuted(self, written: Layout, read: Layout) -> Edit:
@@ -79,9 +66,13 @@ class Turn:
         return joined(pairs(turned, self.layout) / self.table, self.layout)
 
     @property
+    def length(self) -> torch.Tensor:
+        """The factor that some scalings have on top."""
+        return self.table.abs().square().mean().sqrt()
+
+    @property
     def unit(self) -> torch.Tensor:
-        """The table without the factor that some scalings have on top."""
-        return self.table / self.table.abs()
+        return self.table / self.length
 
 
 def pairs(x: torch.Tensor, layout: Layout) -> torch.Tensor:
@@ -98,52 +89,57 @@ def joined(z: torch.Tensor, layout: Layout) -> torch.Tensor:
     return torch.stack([z.real, z.imag], dim=-1).flatten(-2)
 
 
-def table_between(before: torch.Tensor, after: torch.Tensor, layout: Layout) -> torch.Tensor | None:
-    """What turns one into the other: numbers of one length that are equal on as many axes as can be; else None.
+@dataclass(frozen=True)
+class Table:
+    """What turns one tensor into another."""
+
+    numbers: torch.Tensor
+    narrow: torch.dtype | None = None
+    """See Turn."""
+
+
+def table_between(before: torch.Tensor, after: torch.Tensor, layout: Layout) -> Table | None:
+    """Numbers of one length that are equal on as many axes as can be; None where no such table does it.
 
     A tensor turned by one angle everywhere (minus itself, its halves exchanged) is no rotation by position.
     """
     z_before, z_after = pairs(before, layout), pairs(after, layout)
-    axes: tuple[int, ...] = ()
-    table = _ratio(z_before, z_after, axes)
-    if not _turns(z_before, z_after, table):
-        return None
-    for axis in range(z_before.dim() - 1):
-        fewer = _ratio(z_before, z_after, (*axes, axis))
-        if _turns(z_before, z_after, fewer):
-            axes, table = (*axes, axis), fewer
-    return None if table[..., 0].numel() == 1 else table
+    for narrow in (None, *NARROW):
+        axes: tuple[int, ...] = ()
+        numbers = _ratio(z_before, z_after, axes, narrow)
+        if not _turns(z_before, z_after, numbers):
+            continue
+        for axis in range(z_before.dim() - 1):
+            fewer = _ratio(z_before, z_after, (*axes, axis), narrow)
+            if _turns(z_before, z_after, fewer):
+                axes, numbers = (*axes, axis), fewer
+        return None if numbers[..., 0].numel() == 1 else Table(numbers, narrow)
+    return None
 
 
-def _ratio(before: torch.Tensor, after: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
-    """The least-squares factor, of the length that all have in common; 1 where nothing is turned."""
+def _ratio(
+    before: torch.Tensor, after: torch.Tensor, axes: tuple[int, ...], narrow: torch.dtype | None
+) -> torch.Tensor:
+    """The least-squares factor, of the length that all have in common; 1 where nothing is turned.
+
+    With `narrow` it is the nearest number whose parts that dtype has; its length differs by what rounding does to it.
+    """
     product, square = after * before.conj(), before.abs().square()
     length = after.abs().square().sum().sqrt() / square.sum().sqrt()
     if axes:
-        product = product.sum(axes, keepdim=True)
+        product, square = product.sum(axes, keepdim=True), square.sum(axes, keepdim=True)
     size = product.abs()
-    return torch.where(size > 0, product / size.clamp(min=1e-300), torch.ones_like(product)) * length
+    even = torch.where(size > 0, product / size.clamp(min=1e-300), torch.ones_like(product)) * length
+    if narrow is None:
+        return even
+    free = rounded(torch.where(size > 0, product / square.clamp(min=1e-300), even), narrow)
+    return torch.where((free.abs() - length).abs() <= NARROW[narrow] * length, free, even)
 
 
 def _turns(before: torch.Tensor, after: torch.Tensor, table: torch.Tensor) -> bool:
     return bool((after - before * table).abs().square().sum().sqrt() <= CLOSE * after.abs().square().sum().sqrt())
 
 
-def spin_of(table: torch.Tensor) -> Spin | None:
-    """Positions and frequencies of a table's angles, if most tokens stand one position after the one before."""
-    rows = table.reshape(-1, table.shape[-1])
-    steps = (rows[1:] * rows[:-1].conj()).angle()
-    moved = steps[steps.abs().amax(-1) > CLOSE]
-    if len(moved) == 0:
-        return None
-    frequencies = moved.median(0).values
-    slowest = int(frequencies.abs().argmin())
-    if not frequencies[slowest]:
-        return None
-    counts = torch.cat([rows[:1].angle(), steps])[:, slowest] / frequencies[slowest]
-    positions = counts.cumsum(0).round()[:, None]
-    rest = (rows * Spin(positions, frequencies).table.conj()).angle()
-    frequencies = frequencies + (rest * positions).sum(0) / positions.square().sum()
-    spin = Spin(positions.reshape(*table.shape[:-1], 1), frequencies)
-    unit = table / table.abs()
-    return spin if bool((spin.table - unit).abs().amax() <= 10 * CLOSE) else None
+def rounded(table: torch.Tensor, narrow: torch.dtype) -> torch.Tensor:
+    with torch._C.DisableTorchFunction():  # a mode of another precision would answer with that
+        return torch.complex(*(part.to(narrow).double() for part in (table.real, table.imag)))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from probe.diagnose.rotation import CLOSE, LAYOUTS, Turn, spin_of, table_between
+from probe.diagnose.rotation import LAYOUTS, Turn, table_between
+from probe.diagnose.spin import NARROW, spin_of
 from probe.replay.program import Call, Leaf, Program, Result, Value
 
 
@@ -77,14 +78,14 @@ def _turn(call: Call, befores: list[torch.Tensor], after: torch.Tensor) -> Turn 
         for layout in LAYOUTS:
             table = table_between(before, after, layout)
             if table is not None:
-                return Turn(call, layout, table, spin_of(table))
+                return Turn(call, layout, table.numbers, spin_of(table.numbers, table.narrow), table.narrow)
     return None
 
 
 def _alike(before: torch.Tensor, after: torch.Tensor) -> bool:
     first, second = (torch.linalg.vector_norm(x.double(), dim=-1) for x in (before, after))
     factor = torch.linalg.vector_norm(second) / torch.linalg.vector_norm(first)
-    close = torch.linalg.vector_norm(second - factor * first) <= CLOSE * torch.linalg.vector_norm(second)
+    close = torch.linalg.vector_norm(second - factor * first) <= max(NARROW.values()) * torch.linalg.vector_norm(second)
     return bool(close) and not torch.equal(before, after)
 
 

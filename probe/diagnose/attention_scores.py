@@ -5,15 +5,16 @@ from typing import Any
 
 import torch
 
+from probe.diagnose.cap import Cap, caps
 from probe.diagnose.case import Case
 from probe.diagnose.core import Core, cores
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.scores import Scores
-from probe.replay.program import Call, Edit
 
 FACTORS = tuple(2.0**power for power in range(-8, 9))
 CAPS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+USUAL_CAPS = (20.0, 30.0, 50.0, 100.0)
 SIZE_ROUNDING = 1e-3
 """Relative: what a fitted scale of five digits leaves in the head size."""
 CONVERTER = "look for a softcap that the config has and the port does not read"
@@ -49,45 +50,43 @@ def _said(scale: float) -> str:
 
 def softcap(case: Case) -> Iterator[Hypothesis]:
     """attn.softcap: off, another number, another formula; or one where there is none."""
+    capped = {id(cap.tanh): cap for cap in caps(case.program)}
     for core in cores(case.program):
         scores = Scores(core)
-        if scores.limit is None or scores.cap is None:
+        if scores.cap is None:
             yield _added(scores)
-        else:
-            yield from _capped(scores.cap, scores.limit, core.module)
+        elif id(scores.cap) in capped:
+            yield from _capped(capped[id(scores.cap)], core.module)
 
 
-def _capped(call: Call, own: float, module: str) -> Iterator[Hypothesis]:
-    """`call` is the tanh of x / own."""
+def _capped(cap: Cap, module: str) -> Iterator[Hypothesis]:
+    own = cap.value
     yield Hypothesis(
         "attn.softcap",
-        lambda _: Plan({call: _instead(lambda given: given)}),
+        cap.plan,
         lambda _: f"scores are not capped where the reference caps them at {own:g}: {CONVERTER}",
         reference_value=own,
+        usual=(None,),
         module=module,
     )
     yield Hypothesis(
         "attn.softcap",
-        lambda cap: Plan({call: _instead(lambda given: cap / own * torch.tanh(given * (own / cap)))}),
-        lambda cap: f"scores are capped at {cap:g} where the reference caps them at {own:g}: {CONVERTER}",
+        cap.plan,
+        lambda value: f"scores are capped at {value:g} where the reference caps them at {own:g}: {CONVERTER}",
         tuple(sorted({*CAPS} - {own})),
         scale="log",
         reference_value=own,
+        usual=tuple(value for value in USUAL_CAPS if value != own),
         module=module,
     )
     yield Hypothesis(
         "attn.softcap",
-        lambda _: Plan({call: _instead(lambda given: given * torch.tanh(given))}),
+        lambda _: Plan({cap.tanh: lambda function, args, kwargs: args[0] * torch.tanh(args[0])}),
         lambda _: f"the cap is x tanh(x / {own:g}) where the reference has {own:g} tanh(x / {own:g})",
         reference_value="c tanh(x / c)",
         candidate_value=lambda _: "x tanh(x / c)",
         module=module,
     )
-
-
-def _instead(change: Callable[[torch.Tensor], torch.Tensor]) -> Edit:
-    """`change` of a call's first argument, in the place of the call."""
-    return lambda function, args, kwargs: change(args[0])
 
 
 def _added(scores: Scores) -> Hypothesis:
@@ -97,6 +96,7 @@ def _added(scores: Scores) -> Hypothesis:
         lambda cap: f"scores are capped at {cap:g} where the reference does not cap them",
         CAPS,
         scale="log",
+        usual=USUAL_CAPS,
         module=scores.core.module,
     )
 

@@ -7,19 +7,22 @@ candidate's error is projected on what the hypothesis would do (projection). Evi
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 
-from probe.diagnose import norm_eps
+from probe.diagnose import attention_scores, head, mlp, norm_eps
 from probe.diagnose.case import Case
-from probe.diagnose.evidence import flips, projection
-from probe.diagnose.hypothesis import Family, Hypothesis, Plan
+from probe.diagnose.evidence import apart, flips, projection
+from probe.diagnose.hypothesis import Family, Hypothesis, Plan, hypotheses_of
 from probe.diagnose.variants import variants
 from probe.diagnose.witness import Witness
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import at_fault
+from probe.replay.arithmetic import InFloat64
+from probe.replay.program import Program
 
-FAMILIES: tuple[Family, ...] = (norm_eps.eps,)
+FAMILIES: tuple[Family, ...] = (norm_eps.eps, attention_scores.softcap, head.softcap, mlp.activation)
 """Those whose hypotheses have usual values."""
 _COARSER = {torch.bfloat16: 3, torch.float16: 2, torch.float32: 1, torch.float64: 0}
 
@@ -37,83 +40,72 @@ def is_beneath(case: Case) -> bool:
     )
 
 
-def in_low_precision(case: Case) -> list[Witness]:
-    """`case` computes as the candidate does: of elements that a hypothesis rounds otherwise, who is right?"""
-    hypotheses = list(_usual(case))
+def witnesses_of(case: Case) -> list[Witness]:
+    """`case` computes as the candidate does, of weights as the candidate has them.
+
+    Flips: of the elements that a hypothesis rounds otherwise, who is right? Projection: on what it does in float64,
+    once for the candidate and once for the reference's own rounding, which must not show it.
+    """
+    exact_program = Program(case.program.result)
+    with InFloat64():
+        exact = exact_program.value(exact_program.result)
+        hypotheses = list(_usual(replace(case, program=exact_program)))
     if not hypotheses:
         return []
     narrow: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
     kind = max(narrow, case.exact.dtype, key=lambda one: _COARSER.get(one, 0))
     candidate = case.candidate.to(kind)
-    way, plain = Plan(), case.exact.to(kind)
-    for variant in variants(case, narrow):
-        other = _computed(case, variant.plan)
-        if other is not None and _unlike(other.to(kind), candidate, case) < _unlike(plain, candidate, case):
-            way, plain = variant.plan, other.to(kind)
+    way, plain = _way(case, candidate, narrow, kind)
+    ours, theirs = case.exact.double() - exact, candidate.double() - exact
+    counts = case.counts & ours.isfinite()
+    theirs = apart(theirs, ours, counts)
     found = []
     for hypothesis, value in hypotheses:
-        changed = _computed(case, hypothesis.plan(value).joined(way))
-        if changed is not None:
-            seen = flips(plain, changed.to(kind), candidate, case.counts)
-            found.append(Witness.of(case, hypothesis, value, flips=seen))
+        plan = hypothesis.plan(value)
+        with InFloat64():
+            wide = _computed(case, exact_program, plan)
+        changed = _computed(case, case.program, plan.joined(way))
+        if wide is None or changed is None:
+            continue
+        d = wide - exact
+        found.append(
+            Witness.of(
+                case,
+                hypothesis,
+                value,
+                flips=flips(plain, changed.to(kind), candidate, case.counts),
+                projection=projection(d, theirs, ours, counts),
+                control=projection(d, ours, ours, counts),
+            )
+        )
     return found
+
+
+def _way(case: Case, candidate: torch.Tensor, narrow: torch.dtype, kind: torch.dtype) -> tuple[Plan, torch.Tensor]:
+    """The legal variant of the arithmetic that has most elements in common with the candidate, and what it gives."""
+    way, plain = Plan(), case.exact.to(kind)
+    for variant in variants(case, narrow):
+        other = _computed(case, case.program, variant.plan)
+        if other is not None and _unlike(other.to(kind), candidate, case) < _unlike(plain, candidate, case):
+            way, plain = variant.plan, other.to(kind)
+    return way, plain
 
 
 def _unlike(values: torch.Tensor, candidate: torch.Tensor, case: Case) -> int:
     return int(((values != candidate) & case.counts).sum())
 
 
-def in_float64(case: Case) -> list[Witness]:
-    """Projection on what a hypothesis does, and the same of the low-precision replay, which must not show it."""
-    if case.rounded is None:
-        return []
-    weights = _rounded_weights(case)
-    exact = _computed(case, weights)
-    if exact is None:
-        return []
-    ours, theirs = case.rounded - exact, case.candidate - exact
-    counts = case.counts & ours.isfinite()
-    found = []
-    for hypothesis, value in _usual(case):
-        changed = _computed(case, hypothesis.plan(value).joined(weights))
-        if changed is not None:
-            d = changed - exact
-            found.append(
-                Witness.of(
-                    case,
-                    hypothesis,
-                    value,
-                    projection=projection(d, theirs, ours, counts),
-                    control=projection(d, ours, ours, counts),
-                )
-            )
-    return found
-
-
 def _usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
     for family in FAMILIES:
-        for hypothesis in family(case):
+        for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.usual:
                 yield hypothesis, value
 
 
-def _computed(case: Case, plan: Plan) -> torch.Tensor | None:
+def _computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
     """None where the plan cannot be run, or has another shape or no numbers as its result."""
     try:
-        changed = plan.run(case)
+        changed = program.run(plan.edits, plan.leaves)
     except (RuntimeError, IndexError, ValueError, TypeError):
         return None
     return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None
-
-
-def _rounded_weights(case: Case) -> Plan:
-    """The weights as a candidate of this dtype holds them."""
-    narrow: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
-    with torch._C.DisableTorchFunction():  # a mode of another precision would answer with that
-        return Plan(
-            leaves={
-                leaf: leaf.tensor.detach().to(narrow)
-                for leaf in case.program.leaves
-                if leaf.is_weight and leaf.tensor.is_floating_point() and leaf.tensor.dtype != narrow
-            }
-        )

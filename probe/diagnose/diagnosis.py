@@ -23,10 +23,10 @@ from probe.diagnose import (
     rope,
     shard,
 )
-from probe.diagnose.beneath import in_float64, in_low_precision, is_beneath
+from probe.diagnose.beneath import is_beneath, witnesses_of
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader
-from probe.diagnose.hypothesis import Family, Hypothesis
+from probe.diagnose.hypothesis import Family, hypotheses_of
 from probe.diagnose.merge import Part, merged, parts
 from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
@@ -91,25 +91,20 @@ def diagnose(
     witnesses: list[Witness] = []
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
-        if not (rounds or id(error) in wanted):
-            return
-        case = case_of(model, meeting, error, rounded, audited)
+        case = case_of(model, meeting, error, rounded, audited) if id(error) in wanted else None
         if case is None:
             return
-        if id(error) in wanted:
-            open_places = {place.pair.reference.name for place in places if id(place) not in explained}
-            if not any(leaf.name in open_places for leaf in case.program.leaves):
-                case = replace(case, earlier=reader(candidate, mapping, meeting))
-            found = search.parts(replace(case, suspects=suspects))
-            if found:
-                explained[id(error)] = found
-        elif is_beneath(case):
-            witnesses.extend(in_float64(case))
+        open_places = {place.pair.reference.name for place in places if id(place) not in explained}
+        if not any(leaf.name in open_places for leaf in case.program.leaves):
+            case = replace(case, earlier=reader(candidate, mapping, meeting))
+        found = search.parts(replace(case, suspects=suspects))
+        if found:
+            explained[id(error)] = found
 
     def look_low(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited)
         if case is not None and is_beneath(case):
-            witnesses.extend(in_low_precision(case))
+            witnesses.extend(witnesses_of(case))
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
     for key in [key for key, found in explained.items() if embedding.may_be_tapped_elsewhere(found[0], places)]:
@@ -138,10 +133,12 @@ class _Search:
         """Places of a kind that nothing explained."""
 
     def parts(self, case: Case) -> tuple[Part, ...]:
-        found = explanations(case, [h for family, cause in self._known for h in _of(family, case) if h.cause == cause])
+        found = explanations(
+            case, [h for family, cause in self._known for h in hypotheses_of(family, case) if h.cause == cause]
+        )
         kind = template(case.error.pair.reference.name)[0]
         if not found and self._missed[kind] < MOST_MISSED:
-            sources = [(family, hypothesis) for family in FAMILIES for hypothesis in _of(family, case)]
+            sources = [(family, hypothesis) for family in FAMILIES for hypothesis in hypotheses_of(family, case)]
             found = explanations(case, [hypothesis for _, hypothesis in sources])
             for tried in found[0] if found else ():
                 family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
@@ -152,14 +149,6 @@ class _Search:
 
 MOST_MISSED = 3
 """Places that repeat through the layers and stay unexplained: after so many, no more are searched."""
-
-
-def _of(family: Family, case: Case) -> list[Hypothesis]:
-    """A program such as the family has never seen has none of its hypotheses."""
-    try:
-        return list(family(case))
-    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
-        return []
 
 
 def case_of(

@@ -29,6 +29,23 @@ def only(position: int) -> Edit:
     return lambda function, args, kwargs: args[position]
 
 
+def instead_of_constant(call: Call, value: float) -> Edit:
+    """The call with another number in the place of the one that `constant_of` finds; rounded as the call rounds."""
+    return constant(next(place for place, given in enumerate(call.args) if _is_number(given)), value)
+
+
+def operand(call: Call) -> Edit:
+    """The tensor that a call is given first in the place of its result."""
+    values = (Leaf, Result)
+    return only(next(n for n, given in enumerate(call.args) if isinstance(given, values) and not _is_number(given)))
+
+
+def _is_number(given: Any) -> bool:
+    if isinstance(given, Leaf):
+        return given.tensor.numel() == 1 and given.tensor.dtype != torch.bool
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
+
+
 def recomputed(
     program: Program, target: Result, sources: Sequence[Value], compute: Callable[..., torch.Tensor]
 ) -> dict[Call, Edit]:

@@ -61,6 +61,17 @@ def moments(d: torch.Tensor, e: torch.Tensor) -> Moments:
     return Moments(*sums)
 
 
+def apart(theirs: torch.Tensor, ours: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """A candidate's error without what it has in common with the reference's own rounding.
+
+    Where both compute alike, what is left are the elements that differ; where they do not, all of it is left.
+    """
+    sizes = torch.where(counts, ours, 0.0).square().mean(-1, keepdim=True)
+    weight = torch.where(counts & (sizes > 0), 1 / sizes, 0.0)
+    both, own = (float((weight * torch.where(counts, x * ours, 0.0)).sum()) for x in (theirs, ours))
+    return theirs - min(max(both / own, 0.0), 1.0) * ours if own > 0 else theirs
+
+
 def projection(d: torch.Tensor, e: torch.Tensor, noise: torch.Tensor, counts: torch.Tensor) -> Moments:
     """d and e are differences from the exact values; `noise` is an honest difference, whose size in a row is the unit.
 

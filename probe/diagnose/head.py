@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from probe.diagnose.cap import Cap, caps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, result
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import Matrix, least_change, matrices, products
-from probe.replay.program import Call, Leaf, Program, Result
+from probe.replay.program import Call, Leaf, Result
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
+USUAL_CAPS = (10.0, 15.0, 20.0, 30.0, 50.0)
 _TIMES, _OVER = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}, {"div", "__truediv__", "true_divide"}
 
 
@@ -24,8 +26,12 @@ def is_tied(case: Case, leaf: Leaf) -> bool:
 def makes_logits(case: Case) -> bool:
     """A number for every token that there is an embedding of, and as the model's last step."""
     shape = case.exact.shape
-    sizes = {module.num_embeddings for module in case.model.modules() if isinstance(module, nn.Embedding)}
-    return len(shape) > 1 and shape[-1] in sizes and not any(call.name == "embedding" for call in case.program.calls)
+    sizes = [module.num_embeddings for module in case.model.modules() if isinstance(module, nn.Embedding)]
+    return (
+        len(shape) > 1
+        and shape[-1] == max(sizes, default=0)
+        and not any(call.name == "embedding" for call in case.program.calls)
+    )
 
 
 def untied(case: Case) -> Iterator[Hypothesis]:
@@ -87,21 +93,11 @@ def softcap(case: Case) -> Iterator[Hypothesis]:
     last = case.program.result
     if not makes_logits(case) or not isinstance(last, Result):
         return
-    capped = cap(case.program)
-    if capped is None:
+    capped = caps(case.program)
+    if not capped:
         yield _new_cap(last.call)
     else:
-        yield from _other_caps(*capped)
-
-
-def cap(program: Program) -> tuple[Call, Call, Call, float] | None:
-    """The calls of c tanh(x / c), and c."""
-    for times in program.calls:
-        tanh = next((v.call for v in times.inputs if isinstance(v, Result) and v.call.name == "tanh"), None)
-        value = constant_of(times)
-        if times.name in _TIMES and tanh is not None and value and isinstance(tanh.inputs[0], Result):
-            return tanh.inputs[0].call, tanh, times, value
-    return None
+        yield from _other_caps(capped[-1])
 
 
 def _new_cap(call: Call) -> Hypothesis:
@@ -112,31 +108,35 @@ def _new_cap(call: Call) -> Hypothesis:
         CAPS,
         scale="log",
         reference_value="none",
+        usual=USUAL_CAPS,
     )
 
 
-def _other_caps(over: Call, tanh: Call, times: Call, value: float) -> Iterator[Hypothesis]:
+def _other_caps(cap: Cap) -> Iterator[Hypothesis]:
+    own = cap.value
     yield Hypothesis(
         "head.softcap",
-        lambda _: Plan({tanh: lambda function, args, kwargs: args[0]}),
-        lambda _: f"logits are not capped, where the reference caps them at {value:.4g}",
-        reference_value=value,
+        cap.plan,
+        lambda _: f"logits are not capped, where the reference caps them at {own:.4g}",
+        reference_value=own,
         candidate_value=lambda _: "none",
+        usual=(None,),
     )
     yield Hypothesis(
         "head.softcap",
-        lambda _: Plan({tanh: lambda function, args, kwargs: args[0] * function(args[0])}),
-        lambda _: f"logits x become x tanh(x / c) where the reference has c tanh(x / c), c = {value:.4g}",
+        lambda _: Plan({cap.tanh: lambda function, args, kwargs: args[0] * function(args[0])}),
+        lambda _: f"logits x become x tanh(x / c) where the reference has c tanh(x / c), c = {own:.4g}",
         reference_value="c tanh(x / c)",
         candidate_value=lambda _: "x tanh(x / c)",
     )
     yield Hypothesis(
         "head.softcap",
-        lambda c: Plan({over: result(lambda x: x * value / c), times: result(lambda x: x * c / value)}),
-        lambda c: f"logits are capped at {c:.4g} where the reference caps them at {value:.4g}",
+        cap.plan,
+        lambda value: f"logits are capped at {value:.4g} where the reference caps them at {own:.4g}",
         CAPS,
         scale="log",
-        reference_value=value,
+        reference_value=own,
+        usual=tuple(value for value in USUAL_CAPS if value != own),
     )
 
 

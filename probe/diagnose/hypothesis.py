@@ -59,6 +59,14 @@ Family = Callable[[Case], Iterable[Hypothesis]]
 """Every hypothesis of one kind that fits a place; none where its pattern is not there."""
 
 
+def hypotheses_of(family: Family, case: Case) -> list[Hypothesis]:
+    """A program such as the family has never seen has none of its hypotheses."""
+    try:
+        return list(family(case))
+    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
+        return []
+
+
 def _nested(outer: Edit, inner: Edit) -> Edit:
     def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return outer(lambda *given, **named: inner(function, given, named), args, kwargs)

@@ -13,6 +13,7 @@ from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.replay.program import Program, Result, Value
 
 NONE = "none"
+CONFUSED = ("GELU (erf)", "GELU (tanh)", "quick GELU, x sigmoid(1.702 x)", "SiLU")
 _PRODUCTS = {"mul", "__mul__", "__rmul__", "mul_"}
 _HALVES = {"chunk", "split", "tensor_split"}
 _FUSED = ("gate_up", "gate_and_up", "w13", "w1w3")
@@ -41,6 +42,7 @@ def _activation(program: Program, module: str, name: str, places: Sequence[Activ
         ),
         tuple(other for other in (*ACTIVATIONS, NONE) if other != name),
         reference_value=name,
+        usual=tuple(other for other in CONFUSED if other != name) if name in CONFUSED else (),
         module=module,
     )
 

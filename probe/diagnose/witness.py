@@ -56,23 +56,24 @@ class Witness:
 
     @property
     def verdict(self) -> "Evidence | None":
-        """By flips, or else by projection; None where neither is sure."""
-        for found in (of_flips(self.flips), _of_projection(self.projection, self.control)):
-            if found is not None:
-                return found
-        return None
+        """By flips, unless what they say is too large to be true in float64; or else by projection."""
+        flipped = None if _is_less(self.projection) else of_flips(self.flips)
+        return flipped or _of_projection(self.projection, self.control)
 
     @property
-    def gain(self) -> tuple[float, float]:
-        """How much of what differs the hypothesis explains: to choose between values that all are sure."""
-        return tuple(2 * one.de - one.dd for one in (self.flips, self.projection))  # type: ignore[return-value]
+    def gain(self) -> float:
+        """How much of what differs the hypothesis explains: to choose between values that all are sure.
+
+        Where two make the same elements flip, nothing tells which it is: the first, as people confuse them.
+        """
+        one = self.flips if of_flips(self.flips) else self.projection
+        return 2 * one.de - one.dd
 
     @property
     def denied(self) -> bool:
         """Whether this place alone says that it does not do so."""
-        numbers, flipped = self.projection, self.flips
-        by_flips = flipped.dd >= MANY and flipped.coefficient < 0.5
-        return by_flips or numbers.coefficient + 3 * numbers.stderr < 1 - NEAR_ONE
+        flipped = self.flips
+        return (flipped.dd >= MANY and flipped.coefficient < 0.5) or _is_less(self.projection)
 
     @property
     def expected(self) -> float:
@@ -113,6 +114,11 @@ def _beyond_chance(heads: int, tosses: int) -> bool:
     if tosses > MANY_TOSSES:
         return heads - tosses / 2 > SURE * math.sqrt(tosses) / 2
     return sum(math.comb(tosses, count) for count in range(heads, tosses + 1)) < math.ldexp(least, tosses)
+
+
+def _is_less(seen: Moments) -> bool:
+    """Whether the error lies surely less along what a hypothesis would do than it would have to."""
+    return seen.coefficient + 3 * seen.stderr < 1 - NEAR_ONE
 
 
 def _of_projection(seen: Moments, control: Moments) -> Evidence | None:

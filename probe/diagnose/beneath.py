@@ -14,7 +14,7 @@ import torch
 from probe.diagnose import attention_scores, head, mlp, norm_eps
 from probe.diagnose.case import Case
 from probe.diagnose.evidence import apart, flips, projection
-from probe.diagnose.hypothesis import Family, Hypothesis, Plan, hypotheses_of
+from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, Plan, hypotheses_of
 from probe.diagnose.variants import variants
 from probe.diagnose.witness import Witness
 from probe.dump.dtypes import UNIT_ROUNDOFF
@@ -106,6 +106,6 @@ def _computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
     """None where the plan cannot be run, or has another shape or no numbers as its result."""
     try:
         changed = program.run(plan.edits, plan.leaves)
-    except (RuntimeError, IndexError, ValueError, TypeError):
+    except UNFIT:
         return None
     return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None

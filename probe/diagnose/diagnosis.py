@@ -26,7 +26,7 @@ from probe.diagnose import (
 from probe.diagnose.beneath import is_beneath, witnesses_of
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader
-from probe.diagnose.hypothesis import Family, hypotheses_of
+from probe.diagnose.hypothesis import UNFIT, Family, hypotheses_of
 from probe.diagnose.merge import Part, merged, parts
 from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
@@ -167,7 +167,7 @@ def case_of(
     low = None if rounded is None else rounded.reshape(exact.shape).to(exact.dtype)
     try:
         again = program.value(program.result)
-    except (RuntimeError, IndexError, ValueError, TypeError):
+    except UNFIT:
         return None
     if again.shape != exact.shape or not torch.allclose(again.double(), exact.double(), 1e-9, 1e-12, equal_nan=True):
         return None

@@ -19,11 +19,13 @@ def is_mixture(model: nn.Module, name: str) -> bool:
         module = model.get_submodule(name)
     except AttributeError:
         return False
-    return num_experts(module) > 1 or any(num_experts(child) > 1 and _is_near(child) for child in module.children())
+    return num_experts(module) > 1 or any(
+        num_experts(child) > 1 and holds_experts(child) for child in module.children()
+    )
 
 
-def _is_near(experts: nn.Module) -> bool:
-    """Layers are a list of alike modules too, but of modules that hold modules; experts are matrices alone."""
+def holds_experts(experts: nn.Module) -> bool:
+    """Whether alike parts are experts: layers are a list of alike modules too, but of modules that hold modules."""
     if not isinstance(experts, nn.ModuleList):
         return True
     return all(not list(child.children()) for child in experts[0].children())

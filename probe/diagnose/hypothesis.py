@@ -1,7 +1,7 @@
 """A bug that the candidate may have, as a small change of the reference's own computation."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -18,16 +18,23 @@ class Plan:
     edits: Mapping[Call, Edit] = field(default_factory=dict)
     leaves: Mapping[Leaf, torch.Tensor] = field(default_factory=dict)
     """Weights, in the shape and the orientation that the reference has them in, and what stands in their place."""
+    terms: tuple[tuple[float, "Plan"], ...] = ()
+    """Where a program, whose sizes are written down, cannot be run with the edits: plans, and by what each one's result
+    is multiplied before all are added up."""
 
     def run(self, case: Case) -> torch.Tensor:
-        return case.program.run(self.edits, self.leaves)
+        if not self.terms:
+            return case.program.run(self.edits, self.leaves)
+        return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
 
     def joined(self, other: "Plan") -> "Plan":
         """Both changes; where both change one call, this one's edit sees the other's as its function."""
         edits = {**other.edits, **self.edits}
         for call in self.edits.keys() & other.edits.keys():
             edits[call] = _nested(self.edits[call], other.edits[call])
-        return Plan(edits, {**other.leaves, **self.leaves})
+        ours = tuple((factor, term.joined(replace(other, terms=()))) for factor, term in self.terms)
+        theirs = tuple((factor, replace(self, terms=()).joined(term)) for factor, term in other.terms)
+        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ class Hypothesis:
         assert self.cause in CAUSES, self.cause
 
 
+UNFIT = (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, AttributeError, AssertionError)
+"""What a family or a hypothesis raises on a program such as it was never made for."""
+
 Family = Callable[[Case], Iterable[Hypothesis]]
 """Every hypothesis of one kind that fits a place; none where its pattern is not there."""
 
@@ -63,7 +73,7 @@ def hypotheses_of(family: Family, case: Case) -> list[Hypothesis]:
     """A program such as the family has never seen has none of its hypotheses."""
     try:
         return list(family(case))
-    except (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError):
+    except UNFIT:
         return []
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.diagnose.case import Case
-from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.hypothesis import UNFIT, Hypothesis, Plan
 from probe.locate import ABOVE_FLOOR
 
 LESS = 0.5
@@ -106,7 +106,7 @@ def fitted(case: Case, hypothesis: Hypothesis, others: Plan = Plan()) -> Tried: 
     def distance(value: Any) -> float:
         try:
             return case.distance(hypothesis.plan(value).joined(others).run(case))
-        except (RuntimeError, IndexError, ValueError, TypeError):
+        except UNFIT:
             return math.inf
 
     distances = [distance(value) for value in hypothesis.values]

@@ -1,14 +1,14 @@
 """Matrices that several ranks hold parts of: a sum that was not put together, or put together in another order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from probe.diagnose.case import Case
-from probe.diagnose.edits import result
+from probe.diagnose.edits import result, with_value
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import Matrix, matrices, nearer
-from probe.replay.program import Call, Result
+from probe.replay.program import Result
 
 RANKS = (2, 3, 4, 8)
 
@@ -84,13 +84,17 @@ def given(case: Case) -> Iterator[Hypothesis]:
     last = case.program.result
     if case.error.pair.reference.is_input and isinstance(last, Result) and case.exact.dim() > 1:
         ranks = tuple(ranks for ranks in RANKS if case.exact.shape[-1] % ranks == 0)
-        yield _given_part(last.call, tuple((n, rank) for n in ranks for rank in range(n)))
-        yield _given_reversed(last.call, ranks)
+        yield _given_part(last, tuple((n, rank) for n in ranks for rank in range(n)))
+        yield _given_reversed(last, ranks)
 
 
-def _given_part(call: Call, values: tuple[tuple[int, int], ...]) -> Hypothesis:
+def _changed(last: Result, change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:
+    return Plan({last.call: result(lambda returned: with_value(returned, last.path, change))})
+
+
+def _given_part(last: Result, values: tuple[tuple[int, int], ...]) -> Hypothesis:
     def part(value: tuple[int, int]) -> Plan:
-        return Plan({call: result(lambda x: one_part(x.reshape(-1, x.shape[-1]), *value, kept=True).reshape(x.shape))})
+        return _changed(last, lambda x: one_part(x.reshape(-1, x.shape[-1]), *value, kept=True).reshape(x.shape))
 
     return Hypothesis(
         "shard.missing_reduce",
@@ -105,10 +109,10 @@ def _given_part(call: Call, values: tuple[tuple[int, int], ...]) -> Hypothesis:
     )
 
 
-def _given_reversed(call: Call, values: tuple[int, ...]) -> Hypothesis:
+def _given_reversed(last: Result, values: tuple[int, ...]) -> Hypothesis:
     return Hypothesis(
         "shard.order",
-        lambda ranks: Plan({call: result(lambda x: torch.cat(x.chunk(ranks, dim=-1)[::-1], dim=-1))}),
+        lambda ranks: _changed(last, lambda x: torch.cat(x.chunk(ranks, dim=-1)[::-1], dim=-1)),
         lambda ranks: f"the {ranks} parts of the channels come in the opposite order: look at how shards are gathered",
         values,
         reference_value="in order",

@@ -61,6 +61,16 @@ class Case:
         return size if size == size else float("inf")
 
     @cached_property
+    def growth(self) -> float:
+        """||candidate|| / ||exact||, 1 at least: larger numbers are rounded by more."""
+        if not self.exact.is_floating_point():
+            return 1.0
+        sizes = [
+            float(torch.linalg.vector_norm(tensor[self.counts].double())) for tensor in (self.candidate, self.exact)
+        ]
+        return max(1.0, sizes[0] / sizes[1]) if sizes[1] else 1.0
+
+    @cached_property
     def before(self) -> float:
         """The distance that is to be explained."""
         return self.distance(self.exact)

@@ -11,6 +11,7 @@ from probe.align.mapping import Mapping
 from probe.diagnose import (
     attention,
     embedding,
+    embedding_scale,
     exchanged,
     head,
     linear,
@@ -45,7 +46,7 @@ from probe.tap import template
 FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
-        *(norm, linear, exchanged, order, embedding, head),
+        *(norm, linear, exchanged, order, embedding, embedding_scale, head),
         *(rope, attention, mlp, moe, residual, shard, quant),
     )
     for family in module.FAMILIES
@@ -107,7 +108,7 @@ def diagnose(
             witnesses.extend(witnesses_of(case))
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
-    for key in [key for key, found in explained.items() if embedding.may_be_tapped_elsewhere(found[0], places)]:
+    for key in [key for key, found in explained.items() if embedding_scale.may_be_tapped_elsewhere(found[0], places)]:
         del explained[key]
     unknown = [place for place in places if id(place) not in explained]
     found = merged([part for place in places for part in explained.get(id(place), ())])

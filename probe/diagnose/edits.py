@@ -97,9 +97,14 @@ def with_value(returned: Any, path: tuple[Any, ...], change: Callable[[Any], Any
     return tuple(parts)
 
 
-def constant_of(call: Call) -> float | None:
-    """The number that a call combines a tensor with: written in the code, or a tensor of one element."""
+def constant_of(call: Call, program: Program | None = None) -> float | None:
+    """The number that a call combines a tensor with: written in the code, or a tensor of one element.
+
+    With the program, a number that was computed too: a buffer that was cast, for one.
+    """
     numbers = [value for value in call.args if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    leaves = [leaf.tensor for leaf in call.inputs if isinstance(leaf, Leaf) and leaf.tensor.numel() == 1]
-    numbers += [float(tensor) for tensor in leaves if tensor.dtype != torch.bool]
+    tensors = [value.tensor for value in call.inputs if isinstance(value, Leaf)]
+    if program is not None:
+        tensors = [program.value(value) for value in call.inputs]
+    numbers += [float(tensor) for tensor in tensors if tensor.numel() == 1 and tensor.dtype != torch.bool]
     return float(numbers[0]) if len(numbers) == 1 else None

@@ -1,20 +1,15 @@
-"""Embeddings: never loaded, and the scale of what is looked up."""
+"""Tables of embeddings: never loaded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 
 from probe.diagnose.case import Case
-from probe.diagnose.edits import constant_of, result
+from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.linear import NEVER
-from probe.diagnose.merge import Part
-from probe.diagnose.search import explains, fitted
-from probe.replay.local_error import LocalError
 from probe.replay.program import Call, Leaf, Program, Result
 
-FACTORS = tuple(2.0**power for power in range(-10, 11))
-_TIMES = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}
 _LOOKS_UP = {"embedding", "__getitem__", "index_select"}
 
 
@@ -86,67 +81,4 @@ def _never_loaded(call: Call, leaf: Leaf, table: torch.Tensor, said: str) -> Hyp
     )
 
 
-def scale(case: Case) -> Iterator[Hypothesis]:
-    """embed.rounding: the reference's scale as bfloat16 or float16 has it; embed.scale: another one, fitted."""
-    for call in case.program.calls:
-        if call.name == "embedding":
-            ours = scale_after(case.program, call)
-            rounding = _rounding(call, ours, _roundings(ours))
-            if rounding.values and explains(case, fitted(case, rounding).after):
-                yield rounding
-            else:
-                yield _scale(call, ours)
-
-
-def scale_after(program: Program, embedding: Call) -> float:
-    """What the looked-up rows are multiplied by; 1 where by nothing."""
-    for call in program.calls:
-        if call.name in _TIMES and any(isinstance(v, Result) and v.call is embedding for v in call.inputs):
-            return constant_of(call) or 1.0
-    return 1.0
-
-
-def _roundings(scale: float) -> dict[torch.dtype, float]:
-    """By dtype, by how much rounding changes a scale, where it does."""
-    with torch._C.DisableTorchFunction():  # a replay's mode would compute in float64
-        rounded = {kind: float(torch.tensor(scale, dtype=kind)) for kind in (torch.bfloat16, torch.float16)}
-    return {kind: value / scale for kind, value in rounded.items() if value != scale}
-
-
-def _rounding(call: Call, ours: float, values: dict[torch.dtype, float]) -> Hypothesis:
-    def message(kind: torch.dtype) -> str:
-        name = str(kind).removeprefix("torch.")
-        return f"the embedding's scale {ours:.6g} is rounded to {name}: {ours * values[kind]:.6g}; keep it in float32"
-
-    return Hypothesis(
-        "embed.rounding",
-        lambda kind: Plan({call: result(lambda rows: rows * values[kind])}),
-        message,
-        tuple(values),
-        reference_value=ours,
-        candidate_value=lambda kind: ours * values[kind],
-    )
-
-
-def _scale(call: Call, ours: float) -> Hypothesis:
-    return Hypothesis(
-        "embed.scale",
-        lambda factor: Plan({call: result(lambda rows: rows * factor)}),
-        lambda factor: (
-            f"embeddings are multiplied by {ours * factor:.6g} where the reference has {ours:.6g}: "
-            "look for a scale that is left out, or applied twice"
-        ),
-        FACTORS,
-        scale="log",
-        reference_value=ours,
-        candidate_value=lambda factor: ours * factor,
-    )
-
-
-def may_be_tapped_elsewhere(part: Part, places: Sequence[LocalError]) -> bool:
-    """Whether what follows an embedding of another scale is at fault too: then the candidate scales it later."""
-    name = part.place.pair.reference.name
-    return part.cause == "embed.scale" and any(other.taps == {name} for other in places)
-
-
-FAMILIES = [zeros, never_loaded, scale]
+FAMILIES = [zeros, never_loaded]

@@ -7,10 +7,10 @@ from torch import nn
 
 from probe.diagnose.cap import Cap, caps
 from probe.diagnose.case import Case
-from probe.diagnose.edits import constant_of, result
-from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.edits import constant_of
+from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.matrices import Matrix, least_change, matrices, products
-from probe.replay.program import Call, Leaf, Result
+from probe.replay.program import Leaf, Program, Result, Value
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
@@ -66,44 +66,43 @@ def _untied(case: Case, matrix: Matrix) -> Hypothesis:
 
 def scale(case: Case) -> Iterator[Hypothesis]:
     """head.scale: fitted."""
-    last = case.program.result
-    if makes_logits(case) and isinstance(last, Result):
-        yield _scale(last.call)
+    if makes_logits(case):
+        yield _scale(case.program)
 
 
-def _scale(call: Call) -> Hypothesis:
-    number = constant_of(call) or 1.0
-    ours = 1 / number if call.name in _OVER else number if call.name in _TIMES else 1.0
+def _scale(program: Program) -> Hypothesis:
+    last = program.result
+    number = (constant_of(last.call, program) if isinstance(last, Result) else None) or 1.0
+    called = last.call.name if isinstance(last, Result) else ""
+    ours = 1 / number if called in _OVER else number if called in _TIMES else 1.0
     return Hypothesis(
         "head.scale",
-        lambda factor: Plan({call: result(lambda logits: logits * factor)}),
-        lambda factor: (
-            f"logits are multiplied by {ours * factor:.4g} where the reference has {ours:.4g}: "
+        lambda value: changed(last, lambda logits: logits * (value / ours)),
+        lambda value: (
+            f"logits are multiplied by {value:.4g} where the reference has {ours:.4g}: "
             "look for a scale of logits in the config"
         ),
-        FACTORS,
+        tuple(sorted({1.0, *(ours * factor for factor in FACTORS)})),
         scale="log",
         reference_value=ours,
-        candidate_value=lambda factor: ours * factor,
     )
 
 
 def softcap(case: Case) -> Iterator[Hypothesis]:
     """head.softcap: none, another one, one too many, or x tanh(x / c)."""
-    last = case.program.result
-    if not makes_logits(case) or not isinstance(last, Result):
+    if not makes_logits(case):
         return
     capped = caps(case.program)
     if not capped:
-        yield _new_cap(last.call)
+        yield _new_cap(case.program.result)
     else:
         yield from _other_caps(capped[-1])
 
 
-def _new_cap(call: Call) -> Hypothesis:
+def _new_cap(logits: Value) -> Hypothesis:
     return Hypothesis(
         "head.softcap",
-        lambda c: Plan({call: result(lambda x: c * torch.tanh(x / c))}),
+        lambda c: changed(logits, lambda x: c * torch.tanh(x / c)),
         lambda c: f"logits are capped at {c:.4g} where the reference has no cap: look for a softcap that is left on",
         CAPS,
         scale="log",

@@ -8,7 +8,9 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.causes import CAUSES
-from probe.replay.program import Call, Edit, Leaf
+from probe.replay.program import Call, Edit, Leaf, Value
+
+Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,13 @@ class Plan:
     terms: tuple[tuple[float, "Plan"], ...] = ()
     """Where a program, whose sizes are written down, cannot be run with the edits: plans, and by what each one's result
     is multiplied before all are added up."""
+    taps: Mapping[Leaf, Change] = field(default_factory=dict)
+    """Taps that the program starts from, and what the candidate made of them on the way."""
 
     def run(self, case: Case) -> torch.Tensor:
         if not self.terms:
-            return case.program.run(self.edits, self.leaves)
+            changed = {leaf: change(leaf.tensor) for leaf, change in self.taps.items()}
+            return case.program.run(self.edits, {**self.leaves, **changed})
         return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
 
     def joined(self, other: "Plan") -> "Plan":
@@ -32,9 +37,19 @@ class Plan:
         edits = {**other.edits, **self.edits}
         for call in self.edits.keys() & other.edits.keys():
             edits[call] = _nested(self.edits[call], other.edits[call])
+        taps = {**other.taps, **self.taps}
+        for leaf in self.taps.keys() & other.taps.keys():
+            taps[leaf] = _chained(self.taps[leaf], other.taps[leaf])
         ours = tuple((factor, term.joined(replace(other, terms=()))) for factor, term in self.terms)
         theirs = tuple((factor, replace(self, terms=()).joined(term)) for factor, term in other.terms)
-        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs)
+        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs, taps)
+
+
+def changed(value: Value, change: Change) -> Plan:
+    """What a call returned, or a tap that the program starts from, changed wherever it is used."""
+    if isinstance(value, Leaf):
+        return Plan(taps={value: change})
+    return Plan({value.call: lambda function, args, kwargs: change(function(*args, **kwargs))})
 
 
 @dataclass(frozen=True)
@@ -82,3 +97,7 @@ def _nested(outer: Edit, inner: Edit) -> Edit:
         return outer(lambda *given, **named: inner(function, given, named), args, kwargs)
 
     return edit
+
+
+def _chained(outer: Change, inner: Change) -> Change:
+    return lambda tensor: outer(inner(tensor))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.diagnose.activations import ACTIVATIONS, Activation, activations
+from probe.diagnose.cap import caps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import is_same, recomputed, result
 from probe.diagnose.hypothesis import Hypothesis, Plan
@@ -20,10 +21,12 @@ _FUSED = ("gate_up", "gate_and_up", "w13", "w1w3")
 
 
 def activation(case: Case) -> Iterator[Hypothesis]:
-    """mlp.activation: another function, in all places of a module at once (its experts, for one)."""
+    """mlp.activation: another function, in all places of a module at once (its experts, for one); no cap's tanh."""
     alike: dict[tuple[str, str], list[Activation]] = defaultdict(list)
+    capped = [call for cap in caps(case.program) for call in (cap.tanh, cap.times)]
     for one in activations(case.program):
-        alike[one.calls[-1].module, one.name].append(one)
+        if one.calls[-1] not in capped:
+            alike[one.calls[-1].module, one.name].append(one)
     for (module, name), places in alike.items():
         yield _activation(case.program, module, name, places)
 

@@ -3,17 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from probe.capture.hooks import watching
-from probe.diagnose.hypothesis import Plan
+from probe.capture.hooks import Call, watching
+from probe.capture.structure import replace_inputs, replace_outputs
+from probe.diagnose.hypothesis import Change, Plan
 from probe.replay.program import Edit, makes_tensors, mapped
 from probe.replay.unfused import Unfused
+from probe.tap import tap_name
 
 Place = tuple[str, int, int]
 """A torch call: the module whose code makes it, how often that module was called before, and which of its calls."""
@@ -27,11 +30,14 @@ class Planting:
     """Which call, the name of its function, and what happens instead."""
     weights: tuple[tuple[str, torch.Tensor], ...]
     """Names of weights, and what stands in their place."""
+    taps: tuple[tuple[str, Change], ...] = ()
+    """Names of taps, and what becomes of them."""
 
 
 def planting(plan: Plan) -> Planting:
     edits = tuple(((call.module, call.number, call.index), call.name, edit) for call, edit in plan.edits.items())
-    return Planting(edits, tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items()))
+    weights = tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items())
+    return Planting(edits, weights, tuple((leaf.name, change) for leaf, change in plan.taps.items()))
 
 
 def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:
@@ -41,14 +47,26 @@ def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:
     for one in plantings:
         new = tuple((place, name, edit) for place, name, edit in one.edits if (place, name) not in seen)
         seen |= {(place, name) for place, name, _ in new}
-        kept.append(Planting(new, one.weights))
+        kept.append(replace(one, edits=new))
     return tuple(kept)
 
 
 @contextmanager
 def planted(model: nn.Module, plantings: Sequence[Planting]) -> Iterator[None]:
     """Within this block the model computes as the candidate does; neither its weights nor its code are touched."""
-    with watching(model, lambda call, args, kwargs: None, lambda call, output: None) as current:
+    changes = {name: change for one in plantings for name, change in one.taps}
+
+    def at(call: Call, port: str, tensor: torch.Tensor) -> torch.Tensor:
+        change = changes.get(tap_name(call.name, call.number, port))
+        return tensor if change is None else change(tensor)
+
+    def on_inputs(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return replace_inputs(args, kwargs, partial(at, call)) if changes else None
+
+    def on_output(call: Call, output: Any) -> Any:
+        return replace_outputs(output, partial(at, call)) if changes else None
+
+    with watching(model, on_inputs, on_output) as current:
         mode = _Planted(model, plantings, lambda: (call.name, call.number) if (call := current()) else ("", 0))
         with mode, Unfused():
             yield

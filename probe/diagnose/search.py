@@ -38,8 +38,8 @@ class Tried:
 
 
 def explains(case: Case, after: float) -> bool:
-    """Down to the floor, and not merely a little less than before."""
-    return after <= ABOVE_FLOOR * case.error.floor and after <= LESS * case.before
+    """Down to the floor of numbers as large as the candidate's, and not merely a little less than before."""
+    return after <= ABOVE_FLOOR * case.error.floor * case.growth and after <= LESS * case.before
 
 
 def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tried, ...]]:

@@ -133,8 +133,6 @@ class Replay:
             if name in self._free:
                 set_origin(tensor, here)
                 setattr(tensor, _FREE, key)
-                if self._tracing:
-                    begin_at(tensor, name)
                 return tensor, meeting
             forced = torch.from_numpy(np.ascontiguousarray(values)).reshape(tensor.shape)
             if kept is not None:

@@ -88,6 +88,8 @@ def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:
     return own, max((own, theirs), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
 
 
+MOSTLY = 0.1
+"""Of the error with the candidate's tensor put in: what leaves more with the reference's own is no better."""
 MOST_ROUNDS = 4
 """A tap at another point can hide one further down; more than a few in a row were never seen."""
 
@@ -168,7 +170,8 @@ class Passes:
     ) -> frozenset[str]:
         """Suspects whose candidate tensor is not what the candidate itself went on with.
 
-        With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees. So it is
+        With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees, or
+        nearly: there may be an error of its own too. So it is
         where the candidate was tapped at another point, an embedding before its scale for one. A real error is the
         other way round: what follows agrees only with the candidate's tensor.
         """
@@ -183,7 +186,8 @@ class Passes:
                 return
             now = measure(meeting, self._low)
             floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
-            if suspicious(replace(now, floor=floor)):
+            remains = suspicious(replace(now, floor=floor))
+            if remains and now.error > MOSTLY * first[name].error:
                 moved.update(causes)
             elif suspicious(first[name]):
                 settled.update(causes)

@@ -1,16 +1,20 @@
 """Which hypotheses explain a place: each with its best value, alone or two together."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from probe.diagnose.case import Case
+from probe.diagnose.fit import minimum, simplest, whole
 from probe.diagnose.hypothesis import UNFIT, Hypothesis, Plan
+from probe.diagnose.rounding import rounds_more
 from probe.locate import ABOVE_FLOOR
 
 LESS = 0.5
 """Of the error before: what explains a place leaves no more than this, however near the floor the error was."""
+MUCH_LESS = 0.1
+"""Of the error before: what rounds more than the reference does, by so much that its own rounding is a larger floor."""
 HELPS = 0.9
 """Of the error before: what leaves more than this is no part of an explanation of several."""
 MOST_FIRST = 3
@@ -19,11 +23,6 @@ MOST_PARTS = 3
 """Causes at one place."""
 AS_GOOD = 1.5
 """Times what the best leaves: rounding alone makes two right explanations differ by less."""
-STEPS = 40
-"""Of golden section: the bracket shrinks by 0.618 a step, 4e-9 in all."""
-NO_WORSE = 0.3
-"""In floors: by so much the error may grow for a rounder number."""
-GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,12 @@ class Tried:
     """The distance that is left."""
 
 
-def explains(case: Case, after: float) -> bool:
-    """Down to the floor of numbers as large as the candidate's, and not merely a little less than before."""
-    return after <= ABOVE_FLOOR * case.error.floor * case.growth and after <= LESS * case.before
+def explains(case: Case, after: float, plan: Plan = Plan()) -> bool:  # noqa: B008 (Plan is frozen)
+    """Down to the floor of numbers as large as the candidate's, or to that of the plan; and much less than before."""
+    floor = ABOVE_FLOOR * case.error.floor * case.growth
+    if after <= floor:
+        return after <= LESS * case.before
+    return after <= MUCH_LESS * case.before and after <= floor * rounds_more(case, plan)
 
 
 def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tried, ...]]:
@@ -48,7 +50,7 @@ def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tri
     Of those that leave as little as the best, a cause without a fitted number comes first.
     """
     tried = sorted((fitted(case, hypothesis) for hypothesis in hypotheses), key=lambda one: one.after)
-    single = [one for one in tried if explains(case, one.after)]
+    single = [one for one in tried if explains(case, one.after, one.plan)]
     least = min((one.after for one in single), default=0.0)
     single.sort(key=lambda one: (one.after > AS_GOOD * least, bool(one.hypothesis.scale), one.after))
     if single:
@@ -74,7 +76,7 @@ def _several(case: Case, first: Tried, hypotheses: Sequence[Hypothesis]) -> tupl
         if best is None or best.after > LESS * parts[-1].after:
             return ()
         parts = fitted_together(case, (*parts, best))
-        if explains(case, parts[-1].after):
+        if explains(case, parts[-1].after, _plan(parts)):
             return parts
     return ()
 
@@ -120,45 +122,3 @@ def fitted(case: Case, hypothesis: Hypothesis, others: Plan = Plan()) -> Tried: 
         if refined[1] < after:
             value, after = simplest(distance, *refined, usual=(value, low, high), slack=case.error.floor)
     return Tried(hypothesis, value, hypothesis.plan(value), after)
-
-
-def simplest(
-    function: Callable[[float], float], value: float, least: float, *, usual: Sequence[float], slack: float
-) -> tuple[float, float]:
-    """A usual number, or else that of the fewest digits, near a minimum and no worse as far as rounding tells."""
-    for rounded in (*usual, *(float(f"{value:.{digits}e}") for digits in range(5))):
-        height = function(rounded)
-        if height <= math.hypot(least, NO_WORSE * slack):
-            return rounded, height
-    return value, least
-
-
-def whole(function: Callable[[int], float], known: dict[int, float]) -> tuple[int, float]:
-    """Where a function with one valley is least among whole numbers, and how small it is there."""
-    while True:
-        values = sorted(known)
-        at = min(range(len(values)), key=lambda index: known[values[index]])
-        low, high = values[max(at - 1, 0)], values[min(at + 1, len(values) - 1)]
-        between = {low + (high - low) * part // 8 for part in range(9)} | {values[at] - 1, values[at] + 1}
-        new = {value for value in between if low <= value <= high} - known.keys()
-        if not new:
-            return values[at], known[values[at]]
-        known = {**known, **{value: function(value) for value in new}}
-
-
-def minimum(function: Callable[[float], float], low: float, high: float, *, logarithmic: bool) -> tuple[float, float]:
-    """Where a function with one valley is least between two values, and how small it is there; golden section."""
-    there, back = (math.log, math.exp) if logarithmic and low > 0 else (float, float)
-    a, b = there(low), there(high)
-    left, right = b - GOLDEN * (b - a), a + GOLDEN * (b - a)
-    at_left, at_right = function(back(left)), function(back(right))
-    for _ in range(STEPS):
-        if at_left <= at_right:
-            b, right, at_right = right, left, at_left
-            left = b - GOLDEN * (b - a)
-            at_left = function(back(left))
-        else:
-            a, left, at_left = left, right, at_right
-            right = a + GOLDEN * (b - a)
-            at_right = function(back(right))
-    return (back(left), at_left) if at_left <= at_right else (back(right), at_right)

@@ -106,6 +106,14 @@ class Program:
                 touched.add(id(call))
         return _look(self.result, {**self._values, **changed}, replaced)
 
+    def run_anew(self, edits: Mapping[Call, Edit], leaves: Mapping[Leaf, torch.Tensor]) -> torch.Tensor:
+        """The same, with every call made again: in another precision than that in which the values were kept."""
+        replaced = {id(leaf): tensor for leaf, tensor in leaves.items()}
+        values: dict[int, Any] = {}
+        for call in self.calls:
+            values[id(call)] = _execute(call, values, replaced, edits.get(call))
+        return _look(self.result, values, replaced)
+
 
 def _key(value: Value) -> int:
     return id(value) if isinstance(value, Leaf) else id(value.call)

@@ -29,6 +29,11 @@ _MEANS = {"mean", "sum", "var", "std", "var_mean", "norm", "vector_norm", "softm
 _NORMS = {"layer_norm", "rms_norm", "group_norm", "batch_norm"}
 
 
+def is_sum_of_products(function: str) -> bool:
+    """Whether torch wants one dtype of all that is multiplied."""
+    return function in _PRODUCTS or function == "scaled_dot_product_attention" or function.startswith("conv")
+
+
 def summed_terms(function: str, given: list[torch.Tensor], made: list[torch.Tensor]) -> float:
     """What one torch call adds to `terms`; 0 for calls that sum nothing."""
     if not given or not made or not given[0].dim():

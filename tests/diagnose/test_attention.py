@@ -51,3 +51,14 @@ def test_scores_that_are_off_in_no_pattern_are_no_cause(compare: Compare):
 def test_fused_attention_is_no_bug(compare: Compare):
     reference, candidate = build("gemma3"), build("gemma3", attention="sdpa")
     assert all(one.cause.startswith("precision.") for one in compare(reference, candidate, inputs("gemma3")).findings)
+
+
+@pytest.mark.parametrize(("noise", "cause"), [(0.0, "attn.scale"), (0.05, "unknown")])
+def test_the_rounding_of_sharper_scores_is_no_error_of_their_own(compare: Compare, noise: float, cause: str):
+    """Without the scale, bf16 rounds twice as much as the reference's own scores do; no more than that is let pass."""
+    planted = pair(bug_named("no scale"), "qwen3", seed=82951, style="fused decoder", dtype="bf16")
+    output = planted.candidate.get_submodule("layers.0.wo")
+    factors = 1 + noise * torch.randn(output.in_features, generator=torch.Generator().manual_seed(0))
+    output.register_forward_pre_hook(lambda module, args: (args[0] * factors.to(args[0].dtype),))
+    report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
+    assert [one.cause for one in report.findings] == [cause]

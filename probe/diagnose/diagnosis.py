@@ -15,6 +15,7 @@ from probe.diagnose import (
     exchanged,
     head,
     linear,
+    looked_up,
     mlp,
     moe,
     norm,
@@ -46,7 +47,7 @@ from probe.tap import template
 FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
-        *(norm, linear, exchanged, order, embedding, embedding_scale, head),
+        *(norm, linear, exchanged, order, looked_up, embedding, embedding_scale, head),
         *(rope, attention, mlp, moe, residual, shard, quant),
     )
     for family in module.FAMILIES

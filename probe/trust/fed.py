@@ -51,7 +51,7 @@ class BothFed:
 def fed(dump: Dump, step: int = 0) -> list[Fed]:
     """In the order of forward's parameters."""
     numbers = {name: decode(bits, dtype) for name, (bits, dtype) in dump.inputs(step).items()}
-    roles = {name: _role(name, value) for name, value in numbers.items()}
+    roles = {name: role_of(name, value) for name, value in numbers.items()}
     if Role.TOKENS not in roles.values():  # another name than those known: the first whole numbers
         first = next((n for n, r in roles.items() if r is Role.OTHER and numbers[n].dtype.kind in "iu"), None)
         if first is not None:
@@ -59,7 +59,7 @@ def fed(dump: Dump, step: int = 0) -> list[Fed]:
     return [Fed(name, value, roles[name]) for name, value in numbers.items()]
 
 
-def _role(name: str, numbers: Numbers) -> Role:
+def role_of(name: str, numbers: Numbers) -> Role:
     if "mask" in name:
         return Role.MASK
     if numbers.dtype.kind not in "iu":

@@ -1,7 +1,7 @@
 """From places at fault to findings: every place is examined once, while the reference is replayed."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,7 +28,7 @@ from probe.diagnose import (
 from probe.diagnose.beneath import is_beneath, witnesses_of
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader
-from probe.diagnose.hypothesis import UNFIT, Family, hypotheses_of
+from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
 from probe.diagnose.merge import Part, merged, parts
 from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
@@ -135,18 +135,27 @@ class _Search:
         """Places of a kind that nothing explained."""
 
     def parts(self, case: Case) -> tuple[Part, ...]:
-        found = explanations(
-            case, [h for family, cause in self._known for h in hypotheses_of(family, case) if h.cause == cause]
-        )
+        found = explanations(case, self._again)
         kind = template(case.error.pair.reference.name)[0]
         if not found and self._missed[kind] < MOST_MISSED:
-            sources = [(family, hypothesis) for family in FAMILIES for hypothesis in hypotheses_of(family, case)]
-            found = explanations(case, [hypothesis for _, hypothesis in sources])
+            sources: list[tuple[Family, Hypothesis]] = []
+
+            def look(case: Case) -> Iterator[Hypothesis]:
+                for family in FAMILIES:
+                    for hypothesis in hypotheses_of(family, case):
+                        sources.append((family, hypothesis))
+                        yield hypothesis
+
+            found = explanations(case, look)
             for tried in found[0] if found else ():
                 family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
                 self._known[family, tried.hypothesis.cause] = None
         self._missed[kind] += not found
         return parts(case, found) if found else ()
+
+    def _again(self, case: Case) -> list[Hypothesis]:
+        """What explained an earlier place."""
+        return [h for family, cause in self._known for h in hypotheses_of(family, case) if h.cause == cause]
 
 
 MOST_MISSED = 3

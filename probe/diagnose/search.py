@@ -1,8 +1,8 @@
 """Which hypotheses explain a place: each with its best value, alone or two together."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probe.diagnose.case import Case
@@ -44,22 +44,32 @@ def explains(case: Case, after: float, plan: Plan = Plan()) -> bool:  # noqa: B0
     return after <= MUCH_LESS * case.before and after <= floor * rounds_more(case, plan)
 
 
-def explanations(case: Case, hypotheses: Iterable[Hypothesis]) -> list[tuple[Tried, ...]]:
+def explanations(case: Case, look: Callable[[Case], Iterable[Hypothesis]]) -> list[tuple[Tried, ...]]:
     """What brings the error to the floor, best first: single causes, or else several together; may be empty.
 
-    Of those that leave as little as the best, a cause without a fitted number comes first.
+    Of those that leave as little as the best, a cause without a fitted number comes first. `look` is asked again where
+    one cause explains half: what only the rest shows (the token where it begins, an order of rows) it has not seen yet.
     """
-    tried = sorted((fitted(case, hypothesis) for hypothesis in hypotheses), key=lambda one: one.after)
+    tried = sorted((fitted(case, hypothesis) for hypothesis in look(case)), key=lambda one: one.after)
     single = [one for one in tried if explains(case, one.after, one.plan)]
     least = min((one.after for one in single), default=0.0)
     single.sort(key=lambda one: (one.after > AS_GOOD * least, bool(one.hypothesis.scale), one.after))
     if single:
         return [(one,) for one in single]
     for first in [one for one in tried if one.after <= HELPS * case.before][:MOST_FIRST]:
-        several = _several(case, first, [one.hypothesis for one in tried if one is not first])
+        others = [one.hypothesis for one in tried if one is not first]
+        if first.after <= LESS * case.before:
+            others = list(look(_beside(case, first)))
+        several = _several(case, first, others)
         if several:
             return [several]
     return []
+
+
+def _beside(case: Case, first: Tried) -> Case:
+    """The place as it is with one cause planted; it rounds as before."""
+    exact = first.plan.run(case)
+    return replace(case, exact=exact, rounded=None if case.rounded is None else case.rounded + (exact - case.exact))
 
 
 def _several(case: Case, first: Tried, hypotheses: Sequence[Hypothesis]) -> tuple[Tried, ...]:

@@ -7,15 +7,15 @@ candidate's error is projected on what the hypothesis would do (projection). Evi
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from probe.diagnose import attention_scores, head, mlp, norm_eps
 from probe.diagnose.case import Case
 from probe.diagnose.evidence import apart, flips, projection
-from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, Plan, hypotheses_of
-from probe.diagnose.variants import variants
+from probe.diagnose.hypothesis import Family, Hypothesis, computed, hypotheses_of
+from probe.diagnose.ways import Manner, manner_of, way_of
 from probe.diagnose.witness import Witness
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import at_fault
@@ -40,31 +40,37 @@ def is_beneath(case: Case) -> bool:
     )
 
 
-def witnesses_of(case: Case) -> list[Witness]:
+@dataclass(frozen=True)
+class Seen:
+    """What one place says."""
+
+    witnesses: tuple[Witness, ...]
+    manner: Manner | None
+
+
+def look_beneath(case: Case) -> Seen:
     """`case` computes as the candidate does, of weights as the candidate has them.
 
     Flips: of the elements that a hypothesis rounds otherwise, who is right? Projection: on what it does in float64,
     once for the candidate and once for the reference's own rounding, which must not show it.
     """
-    exact_program = Program(case.program.result)
+    program = Program(case.program.result)
     with InFloat64():
-        exact = exact_program.value(exact_program.result)
-        hypotheses = list(_usual(replace(case, program=exact_program)))
-    if not hypotheses:
-        return []
+        exact = program.value(program.result)
+        hypotheses = list(_usual(replace(case, program=program)))
     narrow: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
     kind = max(narrow, case.exact.dtype, key=lambda one: _COARSER.get(one, 0))
     candidate = case.candidate.to(kind)
-    way, plain = _way(case, candidate, narrow, kind)
-    ours, theirs = case.exact.double() - exact, candidate.double() - exact
+    way = way_of(case, program, candidate, narrow)
+    ours = case.exact.double() - exact
     counts = case.counts & ours.isfinite()
-    theirs = apart(theirs, ours, counts)
+    theirs = apart(candidate.double() - exact, ours, counts)
     found = []
     for hypothesis, value in hypotheses:
         plan = hypothesis.plan(value)
         with InFloat64():
-            wide = _computed(case, exact_program, plan)
-        changed = _computed(case, case.program, plan.joined(way))
+            wide = computed(case, program, plan)
+        changed = computed(case, case.program, plan.joined(way.plan))
         if wide is None or changed is None:
             continue
         d = wide - exact
@@ -73,26 +79,12 @@ def witnesses_of(case: Case) -> list[Witness]:
                 case,
                 hypothesis,
                 value,
-                flips=flips(plain, changed.to(kind), candidate, case.counts),
+                flips=flips(way.values, changed.to(kind), candidate, case.counts),
                 projection=projection(d, theirs, ours, counts),
                 control=projection(d, ours, ours, counts),
             )
         )
-    return found
-
-
-def _way(case: Case, candidate: torch.Tensor, narrow: torch.dtype, kind: torch.dtype) -> tuple[Plan, torch.Tensor]:
-    """The legal variant of the arithmetic that has most elements in common with the candidate, and what it gives."""
-    way, plain = Plan(), case.exact.to(kind)
-    for variant in variants(case, narrow):
-        other = _computed(case, case.program, variant.plan)
-        if other is not None and _unlike(other.to(kind), candidate, case) < _unlike(plain, candidate, case):
-            way, plain = variant.plan, other.to(kind)
-    return way, plain
-
-
-def _unlike(values: torch.Tensor, candidate: torch.Tensor, case: Case) -> int:
-    return int(((values != candidate) & case.counts).sum())
+    return Seen(tuple(found), manner_of(case, way))
 
 
 def _usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
@@ -100,12 +92,3 @@ def _usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
         for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.usual:
                 yield hypothesis, value
-
-
-def _computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
-    """None where the plan cannot be run, or has another shape or no numbers as its result."""
-    try:
-        changed = program.run(plan.edits, plan.leaves)
-    except UNFIT:
-        return None
-    return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None

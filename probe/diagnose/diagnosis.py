@@ -25,7 +25,7 @@ from probe.diagnose import (
     rope,
     shard,
 )
-from probe.diagnose.beneath import is_beneath, witnesses_of
+from probe.diagnose.beneath import is_beneath, look_beneath
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader
 from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
@@ -34,6 +34,7 @@ from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
 from probe.diagnose.untold import untold
+from probe.diagnose.ways import Manner, told
 from probe.diagnose.witness import Witness
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
@@ -91,6 +92,7 @@ def diagnose(
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     witnesses: list[Witness] = []
+    manners: list[Manner] = []
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited) if id(error) in wanted else None
@@ -106,7 +108,9 @@ def diagnose(
     def look_low(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited)
         if case is not None and is_beneath(case):
-            witnesses.extend(witnesses_of(case))
+            seen = look_beneath(case)
+            witnesses.extend(seen.witnesses)
+            manners.extend([seen.manner] if seen.manner else [])
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
     for key in [key for key, found in explained.items() if embedding_scale.may_be_tapped_elsewhere(found[0], places)]:
@@ -121,7 +125,7 @@ def diagnose(
     hidden = proven(witnesses)
     order = {error.pair.reference.name: index for index, error in enumerate(errors)}
     known = merged_with(named, [one for one, _ in hidden])
-    ordered = sorted((*known, *findings(unknown)), key=lambda one: order.get(one.span[1], len(order)))
+    ordered = sorted((*known, *findings(unknown), *told(manners)), key=lambda one: order.get(one.span[1], len(order)))
     return Diagnosis(tuple(ordered), share, tuple(place for _, place in hidden), untold(witnesses))
 
 

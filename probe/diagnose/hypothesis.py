@@ -8,7 +8,7 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.causes import CAUSES
-from probe.replay.program import Call, Edit, Leaf, Value
+from probe.replay.program import Call, Edit, Leaf, Program, Value
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 
@@ -82,6 +82,15 @@ UNFIT = (RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, Attr
 
 Family = Callable[[Case], Iterable[Hypothesis]]
 """Every hypothesis of one kind that fits a place; none where its pattern is not there."""
+
+
+def computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
+    """None where the plan cannot be run, or has another shape or no numbers as its result."""
+    try:
+        changed = program.run(plan.edits, plan.leaves)
+    except UNFIT:
+        return None
+    return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None
 
 
 def hypotheses_of(family: Family, case: Case) -> list[Hypothesis]:

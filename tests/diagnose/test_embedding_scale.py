@@ -19,7 +19,8 @@ STYLES = ["transformers", "plain decoder"]
 def finding_of(compare: Compare, name: str, candidate: nn.Module, style: str, dtype: torch.dtype) -> Finding:
     """The only one; a plain decoder multiplies after the tap of its embedding."""
     candidate = candidate if style == "transformers" else ported(candidate, name, style)
-    (finding,) = compare(build(name, SIZE), candidate.to(dtype), inputs(name, SIZE)).findings
+    report = compare(build(name, SIZE), candidate.to(dtype), inputs(name, SIZE))
+    (finding,) = (one for one in report.findings if not one.is_honest)
     return finding
 
 

@@ -23,6 +23,7 @@ from probe.diagnose import (
     quant,
     residual,
     rope,
+    scaled_later,
     shard,
 )
 from probe.diagnose.beneath import is_beneath, look_beneath
@@ -113,10 +114,9 @@ def diagnose(
             manners.extend([seen.manner] if seen.manner else [])
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
-    for key in [key for key, found in explained.items() if embedding_scale.may_be_tapped_elsewhere(found[0], places)]:
-        del explained[key]
-    unknown = [place for place in places if id(place) not in explained]
-    found = merged([part for place in places for part in explained.get(id(place), ())])
+    settled, places = scaled_later.joined(explained, places)
+    unknown = [place for place in places if id(place) not in settled]
+    found = merged([part for place in places for part in settled.get(id(place), ())])
     share = None
     named: tuple[Finding, ...] = ()
     if found:

@@ -1,6 +1,6 @@
 """The scale of embeddings: another one, or the reference's rounded to a narrower dtype."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, is_same
 from probe.diagnose.hypothesis import Hypothesis, changed
-from probe.diagnose.merge import Part
 from probe.diagnose.search import explains, fitted
-from probe.replay.local_error import LocalError
 from probe.replay.program import Program, Result, Value
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
@@ -27,7 +25,7 @@ def scale(case: Case) -> Iterator[Hypothesis]:
         if not is_felt(case, rows):
             continue
         ours = scale_after(case.program, rows)
-        rounding = _rounding(rows, module, ours, _roundings(ours))
+        rounding = _rounding(rows, module, ours, roundings(ours))
         if rounding.values and explains(case, fitted(case, rounding).after):
             yield rounding
         else:
@@ -63,7 +61,7 @@ def scale_after(program: Program, rows: Value) -> float:
     return 1.0
 
 
-def _roundings(scale: float) -> dict[torch.dtype, float]:
+def roundings(scale: float) -> dict[torch.dtype, float]:
     """By dtype, by how much rounding changes a scale, where it does."""
     with torch._C.DisableTorchFunction():  # a replay's mode would compute in float64
         rounded = {kind: float(torch.tensor(scale, dtype=kind)) for kind in (torch.bfloat16, torch.float16)}
@@ -104,12 +102,6 @@ def _scale(rows: Value, module: str, ours: float, size: int) -> Hypothesis:
         reference_value=ours,
         module=module,
     )
-
-
-def may_be_tapped_elsewhere(part: Part, places: Sequence[LocalError]) -> bool:
-    """Whether what follows an embedding of another scale is at fault too: then the candidate scales it later."""
-    name = part.place.pair.reference.name
-    return part.cause == "embed.scale" and any(other.taps == {name} for other in places)
 
 
 FAMILIES = [scale]

@@ -99,3 +99,22 @@ def test_an_eps_of_the_first_norm_is_no_scale(compare: Compare, name: str):
     finding = finding_of(compare, name, candidate, "transformers", torch.float32)
     assert finding.cause == "norm.eps"
     assert "embed" not in finding.message
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_a_scale_applied_twice_after_the_tap_is_one_finding(compare: Compare, dtype: torch.dtype):
+    """At the embedding the port has no scale, after it the square of the reference's."""
+    candidate = ported(build("gemma2", SIZE), "gemma2", "plain decoder")
+    candidate.get_submodule("blocks.0").register_forward_pre_hook(lambda module, args: (args[0] * ROOT, *args[1:]))
+    (finding,) = compare(build("gemma2", SIZE), candidate.to(dtype), inputs("gemma2", SIZE)).findings
+    assert (finding.cause, finding.module) == ("embed.scale", "model.embed_tokens")
+    assert finding.candidate_value == pytest.approx(96.0, rel=2**-7)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_a_scale_after_the_tap_is_no_fault_beside_another(compare: Compare, dtype: torch.dtype):
+    """Other tokens are looked up, and the plain decoder's embedding is tapped before its scale."""
+    candidate = ported(build("gemma2", SIZE), "gemma2", "plain decoder")
+    candidate.get_submodule("tokens").register_forward_pre_hook(lambda module, args: (args[0].clamp(max=128),))
+    (finding,) = compare(build("gemma2", SIZE), candidate.to(dtype), inputs("gemma2", SIZE)).findings
+    assert (finding.cause, finding.candidate_value) == ("input.tokens", 128)

@@ -118,6 +118,26 @@ def _numbers(scores: Scores) -> Iterator[Hypothesis]:
     yield _number(scores, "stands for", lambda opened, number: _filled(opened, hidden, -number))
 
 
+    if scores.masked_value > -torch.finfo(torch.float32).max:
+        yield _infinite(scores)
+
+
+def _infinite(scores: Scores) -> Hypothesis:
+    """Tokens that see nothing, as padding may, have NaN where the reference has a mean."""
+    own, hidden = scores.masked_value, scores.hidden
+    return Hypothesis(
+        "attn.mask_value",
+        lambda _: Plan(scores.remasked(lambda opened: opened.masked_fill(hidden, -math.inf))),
+        lambda _: (
+            f"minus infinity stands for masked scores where the reference has {own:.3g}: tokens that see nothing are "
+            "NaN; look for the mask's constant"
+        ),
+        reference_value=own,
+        candidate_value=lambda _: "-inf",
+        module=scores.core.module,
+    )
+
+
 def _number(scores: Scores, how: str, change: Callable[[torch.Tensor, float], torch.Tensor]) -> Hypothesis:
     own = scores.masked_value
     return Hypothesis(

@@ -1,5 +1,6 @@
 """One place as the hypotheses see it: how the reference computes it from the candidate's tensors, and what it gave."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -7,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from probe.dump.dtypes import LARGEST
 from probe.replay.local_error import LocalError
 from probe.replay.program import Program
 from probe.report import WeightFinding
@@ -41,24 +43,24 @@ class Case:
 
     @cached_property
     def counts(self) -> torch.Tensor:
-        """Which elements are compared: finite on both sides, and no padding that the candidate dropped."""
-        counts = self.exact.isfinite() & self.candidate.isfinite()
-        if self.kept is not None:
-            counts &= self.kept.reshape(*self.kept.shape, *[1] * (counts.dim() - 2))
-        return counts
+        """Which elements are compared as numbers: such on both sides, and no padding that the candidate dropped."""
+        return (self._kind(self.exact) == 0) & (self._candidate_kind == 0) & self._seen
 
     def distance(self, values: torch.Tensor) -> float:
-        """||candidate - values|| over the elements that count; infinite where `values` has no number there.
+        """||candidate - values|| over the elements that count; infinite for another shape.
 
-        Of whole numbers and booleans, how many differ.
+        An element that is an infinity or a NaN on one side alone counts as much as all of the tensor. Of whole numbers
+        and booleans, how many differ.
         """
         if values.shape != self.candidate.shape:
-            return float("inf")
+            return math.inf
         if not self.exact.is_floating_point():
             return float((self.candidate != values)[self.counts].sum())
-        difference = (self.candidate - values)[self.counts]
-        size = float(torch.linalg.vector_norm(difference.double()))
-        return size if size == size else float("inf")
+        if self._all_count and (size := _norm(self.candidate - values)) < self._largest:
+            return size
+        unlike = (self._kind(values) != self._candidate_kind) & self._seen
+        size = _norm((self.candidate - values)[self.counts & ~unlike])
+        return math.hypot(size, self._size * math.sqrt(int(unlike.sum())))
 
     @cached_property
     def growth(self) -> float:
@@ -74,3 +76,38 @@ class Case:
     def before(self) -> float:
         """The distance that is to be explained."""
         return self.distance(self.exact)
+
+    @cached_property
+    def _seen(self) -> torch.Tensor:
+        if self.kept is None:
+            return torch.ones((), dtype=torch.bool)
+        return self.kept.reshape(*self.kept.shape, *[1] * (self.exact.dim() - 2))
+
+    @cached_property
+    def _size(self) -> float:
+        return _norm(self.candidate[self.counts]) or 1.0
+
+    @cached_property
+    def _all_count(self) -> bool:
+        return bool(self.counts.all())
+
+    @cached_property
+    def _largest(self) -> float:
+        """From here on it is an infinity."""
+        pair = self.error.pair
+        return 0.99 * min(LARGEST.get(dtype, math.inf) for dtype in (pair.sources[0].tap.dtype, pair.reference.dtype))
+
+    @cached_property
+    def _candidate_kind(self) -> torch.Tensor:
+        return self._kind(self.candidate)
+
+    def _kind(self, values: torch.Tensor) -> torch.Tensor:
+        """0 of a number; 1 and -1 of an infinity, or of what the candidate's dtype has for its largest; 2 of a NaN."""
+        if not values.is_floating_point():
+            return torch.zeros(values.shape, dtype=torch.int8)
+        kind = (values >= self._largest).to(torch.int8) - (values <= -self._largest).to(torch.int8)
+        return kind.masked_fill_(values.isnan(), 2)
+
+
+def _norm(values: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(values.double()))

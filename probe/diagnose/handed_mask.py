@@ -31,8 +31,11 @@ def handed_over(case: Case) -> Iterator[Hypothesis]:
 
 
 def _hidden(mask: torch.Tensor) -> torch.Tensor | None:
-    """(..., T, S) of a mask that is false, or far below, where something is hidden; None of other tensors."""
-    if mask.dim() != 4:
+    """(..., T, S) of a mask that is false, or far below, where something is hidden; None of other tensors.
+
+    Where attention goes block by block, a block's T tokens are the last of the S that it sees.
+    """
+    if mask.dim() < 4:
         return None
     if mask.dtype == torch.bool:
         return ~mask

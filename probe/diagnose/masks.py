@@ -21,6 +21,8 @@ class Pattern:
     """(..., 1, S): keys that nobody sees."""
     open: torch.Tensor
     """(..., T, 1): tokens that see everything, as what is padding itself may."""
+    shut: torch.Tensor
+    """(..., T, 1): tokens that see nothing, for no other reason."""
 
     def hidden(self) -> torch.Tensor:
         age = ages(*self.shape).to(self.padding.device)
@@ -29,10 +31,11 @@ class Pattern:
             hidden = hidden | (age < -self.ahead)
         if self.window is not None:
             hidden = hidden | (age >= self.window)
-        return hidden & ~self.open
+        return (hidden & ~self.open) | self.shut
 
     def unpadded(self) -> "Pattern":
-        return replace(self, padding=torch.zeros_like(self.padding), open=torch.zeros_like(self.open))
+        open_too, shut = torch.zeros_like(self.open), torch.zeros_like(self.shut)
+        return replace(self, padding=torch.zeros_like(self.padding), open=open_too, shut=shut)
 
 
 def ages(tokens: int, keys: int) -> torch.Tensor:
@@ -52,5 +55,16 @@ def pattern_of(hidden: torch.Tensor) -> Pattern | None:
     oldest = int(seen.max()) if len(seen) else keys
     past = hidden & ~padding & (age > oldest)
     window = oldest + 1 if bool(past.any()) else None
-    found = Pattern((tokens, keys), 0 if is_causal else None, window, padding, is_open & hidden.any())
+    if window is not None:
+        padding = _without_old(padding, num_old=max(keys - tokens - oldest, 0))
+    nothing = torch.zeros_like(is_open)
+    found = Pattern((tokens, keys), 0 if is_causal else None, window, padding, is_open & hidden.any(), nothing)
+    others = (found.hidden() != hidden).any(-1, keepdim=True)
+    found = replace(found, shut=others & hidden.all(-1, keepdim=True))
     return found if torch.equal(found.hidden(), hidden) else None
+
+
+def _without_old(padding: torch.Tensor, num_old: int) -> torch.Tensor:
+    """The first keys are too old for every token: they are padding only if the next one is."""
+    following = padding[..., num_old : num_old + 1].expand(*padding.shape[:-1], num_old)
+    return torch.cat([following, padding[..., num_old:]], -1)

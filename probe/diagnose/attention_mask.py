@@ -117,7 +117,6 @@ def _numbers(scores: Scores) -> Iterator[Hypothesis]:
     yield _number(scores, "is added to", lambda opened, number: opened - hidden.to(opened) * number)
     yield _number(scores, "stands for", lambda opened, number: _filled(opened, hidden, -number))
 
-
     if scores.masked_value > -torch.finfo(torch.float32).max:
         yield _infinite(scores)
 

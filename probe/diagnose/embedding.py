@@ -7,8 +7,9 @@ import torch
 from probe.diagnose.case import Case
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.linear import NEVER
+from probe.diagnose.unloaded import NEVER, never
 from probe.replay.program import Call, Leaf, Program, Result
+from probe.report import WeightFinding
 
 _LOOKS_UP = {"embedding", "__getitem__", "index_select"}
 
@@ -51,7 +52,7 @@ def never_loaded(case: Case) -> Iterator[Hypothesis]:
         if said is not None and said.kind in NEVER and call.name == "embedding":
             table = _table(case, call, leaf)
             if table is not None:
-                yield _never_loaded(call, leaf, table, said.message)
+                yield _never_loaded(call, leaf, table, said)
 
 
 def _table(case: Case, call: Call, leaf: Leaf) -> torch.Tensor | None:
@@ -70,12 +71,13 @@ def _table(case: Case, call: Call, leaf: Leaf) -> torch.Tensor | None:
     return table
 
 
-def _never_loaded(call: Call, leaf: Leaf, table: torch.Tensor, said: str) -> Hypothesis:
+def _never_loaded(call: Call, leaf: Leaf, table: torch.Tensor, said: WeightFinding) -> Hypothesis:
+    what, message = never(said, leaf.name)
     return Hypothesis(
         "embed.missing_weight",
         lambda _: Plan({call: lambda function, args, kwargs: function(args[0], table.to(args[1].dtype), *args[2:])}),
-        lambda _: f"{said}: look for keys of the checkpoint that nobody read",
-        reference_value=leaf.name,
+        lambda _: message,
+        reference_value=what,
         candidate_value=lambda _: "another table",
         module=leaf.name.rpartition(".")[0],
     )

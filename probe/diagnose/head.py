@@ -10,7 +10,9 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of
 from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.matrices import Matrix, least_change, matrices, products
+from probe.diagnose.unloaded import ALL, never
 from probe.replay.program import Leaf, Program, Result, Value
+from probe.report import WeightFinding
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
@@ -40,25 +42,29 @@ def untied(case: Case) -> Iterator[Hypothesis]:
     for matrix in matrices(case.program):
         if is_tied(case, matrix.leaf) and products(case, matrix):
             said = [case.audited.get(name) for name, weight in names.items() if weight is matrix.leaf.tensor]
-            if any(one is not None and one.kind == "never loaded" for one in said):
-                yield _untied(case, matrix)
+            lost = next((one for one in said if one is not None and one.kind in ("never loaded", ALL)), None)
+            if lost is not None:
+                yield _untied(case, matrix, lost)
 
 
-def _untied(case: Case, matrix: Matrix) -> Hypothesis:
+def _untied(case: Case, matrix: Matrix, said: WeightFinding) -> Hypothesis:
     change_OI = least_change(case, matrix) - matrix.weight_OI.double()
     at = matrix.call.inputs.index(matrix.given)
 
     def edit(function, args, kwargs):  # type: ignore[no-untyped-def]
         return function(*args, **kwargs) + args[at] @ change_OI.T.to(args[at].dtype)
 
+    what, message = never(said, matrix.leaf.name)
+    is_all = said.kind == ALL
+    untied = (
+        f"the head has a matrix of its own that was never loaded, where the reference uses {matrix.leaf.name}: "
+        "look for weights that are to be tied after loading"
+    )
     return Hypothesis(
-        "head.untied",
+        "linear.weight_missing" if is_all else "head.untied",
         lambda _: Plan({matrix.call: edit}),
-        lambda _: (
-            f"the head has a matrix of its own that was never loaded, where the reference uses {matrix.leaf.name}: "
-            "look for weights that are to be tied after loading"
-        ),
-        reference_value=matrix.leaf.name,
+        lambda _: message if is_all else untied,
+        reference_value=what,
         candidate_value=lambda _: "another matrix",
         module=matrix.call.module,
     )

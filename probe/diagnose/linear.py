@@ -8,7 +8,9 @@ from probe.diagnose.case import Case
 from probe.diagnose.head import is_tied
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import Matrix, least_change, matrices, products
+from probe.diagnose.unloaded import NEVER, never
 from probe.replay.program import Leaf
+from probe.report import WeightFinding
 
 
 def bias_missing(case: Case) -> Iterator[Hypothesis]:
@@ -70,19 +72,16 @@ def never_loaded(case: Case) -> Iterator[Hypothesis]:
     for matrix in matrices(case.program):
         said = case.audited.get(matrix.leaf.name)
         if said is not None and said.kind in NEVER and not is_tied(case, matrix.leaf) and products(case, matrix):
-            yield _never_loaded(case, matrix, said.message)
+            yield _never_loaded(case, matrix, said)
 
 
-NEVER = ("never loaded", "nothing loaded", "missing")
-"""What the audit calls a weight that is still at its initial values, or nowhere."""
-
-
-def _never_loaded(case: Case, matrix: Matrix, said: str) -> Hypothesis:
+def _never_loaded(case: Case, matrix: Matrix, said: WeightFinding) -> Hypothesis:
+    what, message = never(said, matrix.leaf.name)
     return Hypothesis(
         "linear.weight_missing",
         lambda _: matrix.holding(least_change(case, matrix)),
-        lambda _: f"{said}: look for keys of the checkpoint that nobody read",
-        reference_value=matrix.leaf.name,
+        lambda _: message,
+        reference_value=what,
         candidate_value=lambda _: "another matrix",
     )
 

@@ -48,8 +48,8 @@ def _nearest(case: Case, norm: Norm, leaf: Leaf, others: Mapping[str, torch.Tens
     x = case.program.run({}, leaves | ({bias: torch.zeros_like(bias.tensor)} if bias else {})).double()
     y = case.candidate.double() - (bias.tensor.double() if bias else 0)
     tokens = tuple(range(x.dim() - 1))
-    counts = case.counts.double()
-    seems = (x * y.nan_to_num() * counts).sum(tokens) / (x.square() * counts).sum(tokens) - norm.offset
+    x, y = (torch.where(case.counts, values, 0.0) for values in (x, y))
+    seems = (x * y).sum(tokens) / x.square().sum(tokens) - norm.offset
     order = sorted(others, key=lambda name: float((others[name].double() - seems).square().nansum()))
     return {name: others[name] for name in order[:MOST]}
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from probe.align.audit import audit
+from probe.align.audit.verdict import Kind
 from probe.align.mapping import Mapping
 from probe.dump import Dump
 from probe.report import Status, TrustCheck
@@ -18,9 +20,16 @@ def something_compared(reference: Dump, candidate: Dump, mapping: Mapping) -> It
             "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart"
         )
     else:
+        why = _weights(reference, candidate, mapping)
         yield TrustCheck(
-            "compared", Status.FAIL, "the two dumps have nothing in common: no module's output could be paired"
+            "compared", Status.FAIL, f"the two dumps have nothing in common: no module's output could be paired{why}"
         )
+
+
+def _weights(reference: Dump, candidate: Dump, mapping: Mapping) -> str:
+    """What the weights say of two runs that share nothing."""
+    found = audit(reference, candidate, mapping) if reference.weights and candidate.weights else ()
+    return "".join(f"; {one.message}" for one in found if one.kind == Kind.NOTHING_LOADED)
 
 
 def mapping_remarks(reference: Dump, candidate: Dump, mapping: Mapping) -> Iterator[TrustCheck]:

@@ -10,16 +10,16 @@ from torch import nn
 VOCAB_SIZE = 32000
 
 
-def llama(attention: str = "eager") -> transformers.PreTrainedModel:
+def llama(attention: str = "eager", num_layers: int = 12, num_channels: int = 768) -> transformers.PreTrainedModel:
     """Always the same weights, in float32 and evaluation mode."""
     torch.manual_seed(0)
     configuration = transformers.LlamaConfig(
         vocab_size=VOCAB_SIZE,
-        hidden_size=768,
-        intermediate_size=2048,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        num_key_value_heads=12,
+        hidden_size=num_channels,
+        intermediate_size=num_channels * 8 // 3,
+        num_hidden_layers=num_layers,
+        num_attention_heads=max(num_channels // 64, 2),
+        num_key_value_heads=max(num_channels // 64, 2),
     )
     return transformers.AutoModelForCausalLM.from_config(configuration, attn_implementation=attention).eval()
 

@@ -112,6 +112,7 @@ def test_gemma4_that_hears(compare: Compare):
         ("attn.mask_value", f"{audio}.layers.0.self_attn"),
         ("attn.softcap", f"{text}.layers.0.self_attn"),
         ("embed.rounding", f"{text}.embed_tokens"),
+        ("embed.rounding", f"{text}.embed_tokens_per_layer"),
     }
     window = found["attn.window", ""]
     assert (window.reference_value, window.candidate_value) == (6, 7)

@@ -9,6 +9,8 @@ from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import Matrix, matrices, nearer
 
+NEAREST = 64
+"""Others that are looked at, by their names: what is tried does not grow with the layers."""
 MOST = 16
 """Others that are tried where nothing cheaper than a run of the span tells them apart; the nearest by name."""
 Other = tuple[str, bool, bool]
@@ -17,21 +19,24 @@ Other = tuple[str, bool, bool]
 
 def swapped(case: Case) -> Iterator[Hypothesis]:
     """linear.weight_swapped, or, where the two are the halves of a gated feed-forward, mlp.gate_up_swapped."""
-    weights = {n: p.detach() for n, p in case.model.named_parameters() if p.dim() in (1, 2)}
-    for matrix in matrices(case.program):
-        others = dict(_near_by_name(matrix, _others(matrix, weights)))
+    found = matrices(case.program)
+    with torch._C.DisableTorchFunction():  # a mode of another precision would answer with copies
+        weights = {n: p.detach() for n, p in case.model.named_parameters() if p.dim() in (1, 2)} if found else {}
+    for matrix in found:
+        with torch._C.DisableTorchFunction():
+            others = dict(_others(matrix, weights))
         likely = list(nearer(case, matrix, ((other, weight_OI) for other, weight_OI in others.items())))
         if likely:
             yield _swapped(case.model, matrix, {other: others[other] for other in likely[:MOST]}, weights)
 
 
 def _others(matrix: Matrix, weights: dict[str, torch.Tensor]) -> Iterator[tuple[Other, torch.Tensor]]:
-    """As [O, I], the model's matrices that fit; a square one both ways."""
+    """As [O, I], the model's matrices that fit, a square one both ways; most words in common first."""
     ours = matrix.weight_OI
-    for name, weight in weights.items():
-        if weight.dim() != 2 or name == matrix.leaf.name:
-            continue
-        like = weight.T if matrix.is_IO else weight
+    shapes = {matrix.leaf.tensor.shape, matrix.leaf.tensor.T.shape}
+    fitting = [name for name, weight in weights.items() if weight.shape in shapes and name != matrix.leaf.name]
+    for name in _near_by_name(matrix.leaf.name, fitting)[:NEAREST]:
+        like = weights[name].T if matrix.is_IO else weights[name]
         for turned, way in ((False, like), (True, like.T)):
             if way.shape == ours.shape and not torch.equal(way, ours):
                 yield (name, turned, False), way
@@ -39,10 +44,9 @@ def _others(matrix: Matrix, weights: dict[str, torch.Tensor]) -> Iterator[tuple[
                     yield (name, turned, True), way
 
 
-def _near_by_name(matrix: Matrix, others: Iterator[tuple[Other, torch.Tensor]]) -> list[tuple[Other, torch.Tensor]]:
-    """Most words in common first."""
-    words = matrix.leaf.name.split(".")
-    return sorted(others, key=lambda one: -sum(a == b for a, b in zip(words, one[0][0].split("."), strict=False)))
+def _near_by_name(own: str, names: list[str]) -> list[str]:
+    words = own.split(".")
+    return sorted(names, key=lambda name: -sum(a == b for a, b in zip(words, name.split("."), strict=False)))
 
 
 def _bias_of(name: str, weights: dict[str, torch.Tensor]) -> torch.Tensor | None:

@@ -72,7 +72,9 @@ class Products:
 
     def distance(self, weight_OI: torch.Tensor, channels: slice = slice(None)) -> float:
         """||candidate - given weight^T|| over the elements that count."""
-        made = self.given_NI @ weight_OI[channels].to(self.given_NI).T
+        with torch._C.DisableTorchFunction():  # a mode of another precision would widen all of it
+            some_OI = weight_OI[channels]
+        made = self.given_NI @ some_OI.to(self.given_NI).T
         difference = (self.candidate_NO[:, channels] - made)[self.counts_NO[:, channels]]
         return float(torch.linalg.vector_norm(difference))
 

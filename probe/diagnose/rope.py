@@ -19,12 +19,22 @@ PAIRS = {"halves": "channels i and i + D/2", "neighbours": "channels 2i and 2i +
 Sides = Mapping[str, tuple[Turn, ...]]
 
 
+def in_norms(case: Case) -> Iterator[Hypothesis]:
+    """A norm's input is turned already."""
+    if not sides(case.program):
+        yield from turned_input(case)
+
+
+def in_tables(case: Case) -> Iterator[Hypothesis]:
+    """Cosines and sines that are handed to others."""
+    if not sides(case.program):
+        yield from of_angles(case, angles(case.program))
+
+
 def rotary(case: Case) -> Iterator[Hypothesis]:
     """All that can be wrong with the rotations of a program, each on both sides or on one."""
     found = sides(case.program)
     if not found:
-        yield from turned_input(case)
-        yield from of_angles(case, angles(case.program))
         return
     both = next(iter(found.values()))
     yield moved(found) if is_moved(case, both) else missing(found)
@@ -144,4 +154,4 @@ def _of_side(
     )
 
 
-FAMILIES: list[Family] = [rotary]
+FAMILIES: list[Family] = [rotary, in_tables, in_norms]

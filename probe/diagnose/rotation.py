@@ -104,6 +104,8 @@ def table_between(before: torch.Tensor, after: torch.Tensor, layout: Layout) -> 
     A tensor turned by one angle everywhere (minus itself, its halves exchanged) is no rotation by position.
     """
     z_before, z_after = pairs(before, layout), pairs(after, layout)
+    if not _same_lengths(z_before.abs(), z_after.abs()):
+        return None
     for narrow in (None, *NARROW):
         axes: tuple[int, ...] = ()
         numbers = _ratio(z_before, z_after, axes, narrow)
@@ -115,6 +117,15 @@ def table_between(before: torch.Tensor, after: torch.Tensor, layout: Layout) -> 
                 axes, numbers = (*axes, axis), fewer
         return None if numbers[..., 0].numel() == 1 else Table(numbers, narrow)
     return None
+
+
+def _same_lengths(before: torch.Tensor, after: torch.Tensor) -> bool:
+    """What is turned keeps its length, but for a factor and what rounding does: cheaply told."""
+    sizes = [float(torch.linalg.vector_norm(one)) for one in (before, after)]
+    if not sizes[0]:
+        return False
+    change = torch.linalg.vector_norm(after - before * (sizes[1] / sizes[0]))
+    return float(change) <= (CLOSE + max(NARROW.values())) * sizes[1]
 
 
 def _ratio(

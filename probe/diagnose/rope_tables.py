@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from probe.diagnose.edits import is_same, with_value
 from probe.diagnose.spin import Spin, spin_of
-from probe.replay.program import Call, Edit, Program
+from probe.replay.program import Call, Edit, Program, Result
 
 ARGUMENT = {"cos": 0, "sin": 0, "cos_": 0, "sin_": 0, "polar": 1}
 """Which argument holds the angles."""
@@ -15,45 +15,47 @@ ARGUMENT = {"cos": 0, "sin": 0, "cos_": 0, "sin_": 0, "polar": 1}
 
 @dataclass(frozen=True)
 class Angles:
-    """A call that is given angles; D/2 or, where each frequency stands twice, D of them for every token."""
+    """Angles, D/2 or, where each frequency stands twice, D of them for every token."""
 
-    call: Call
+    source: Result
+    """The call that makes them: what takes them, cosines and sines, follows."""
     spin: Spin
     repeat: Callable[[torch.Tensor], torch.Tensor]
     """From the frequencies to the channels."""
 
+    @property
+    def call(self) -> Call:
+        return self.source.call
+
     def at(self, spin: Spin) -> Edit:
-        """The call with the angles of other positions or frequencies; others stay."""
+        """The call with the angles of other positions or frequencies."""
 
-        def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            place = ARGUMENT[self.call.name]
-            angles = args[place]
-            extra = spin.angles - self.spin.angles
-            moved = angles + self.repeat(extra).to(angles.dtype)
-            return function(*args[:place], moved, *args[place + 1 :], **kwargs)
+        def moved(angles: torch.Tensor) -> torch.Tensor:
+            return angles + self.repeat(spin.angles - self.spin.angles).to(angles.dtype)
 
-        return edit
+        return lambda function, args, kwargs: with_value(function(*args, **kwargs), self.source.path, moved)
 
 
 def angles(program: Program) -> list[Angles]:
     """Calls whose angles are position times frequency."""
-    found = []
+    found: list[Angles] = []
     for call in program.calls:
         place = ARGUMENT.get(call.name)
-        if place is not None and len(call.inputs) > place and len(call.args) > place:
-            one = _angles(call, program.value(call.inputs[place]))
+        source = call.inputs[place] if place is not None and len(call.inputs) > place else None
+        if isinstance(source, Result) and not any(is_same(source, one.source) for one in found):
+            one = _angles(source, program.value(source))
             found += [one] if one is not None else []
     return found
 
 
-def _angles(call: Call, values: torch.Tensor) -> Angles | None:
+def _angles(source: Result, values: torch.Tensor) -> Angles | None:
     if not values.is_floating_point() or values.dim() < 2 or values.shape[-1] < 2:
         return None
     for halved, repeat in _REPEATS:
         some = halved(values.double())
         if torch.equal(repeat(some), values.double()):
             spin = spin_of(torch.polar(torch.ones_like(some), some))
-            return None if spin is None else Angles(call, spin, repeat)
+            return None if spin is None else Angles(source, spin, repeat)
     return None
 
 

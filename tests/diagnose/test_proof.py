@@ -29,6 +29,15 @@ def test_one_cause_explains_all(compare: Compare):
     assert report.to_dict()["explained"] == report.explained
 
 
+def test_a_rotary_base_is_another_in_cosines_and_in_sines(compare: Compare):
+    """Both are taps of one module; the first of them is named."""
+    reference, candidate, fed = two("llama")
+    candidate.model.rotary_emb.inv_freq = candidate.model.rotary_emb.inv_freq**1.1
+    report = compare(reference, candidate, fed)
+    assert [one.cause for one in report.findings] == ["rope.theta"]
+    assert report.explained == pytest.approx(1.0, abs=1e-6)
+
+
 def test_each_of_two_has_a_share_of_its_own(compare: Compare):
     reference, candidate, fed = two("llama")
     candidate.model.layers[0].input_layernorm.variance_epsilon = 1e-3

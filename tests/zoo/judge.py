@@ -47,6 +47,8 @@ class Outcome:
     findings: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     """Of the findings."""
+    explained: float | None = None
+    """Of the output's squared error, what the findings explain when they are planted."""
     trouble: str = ""
     seconds: float = 0.0
     ratio: float = 0.0
@@ -107,6 +109,7 @@ def score(blank: Outcome, report: Report, pair: Pair) -> Outcome:
         first=first or "nowhere",
         findings=tuple(_line(one) for one in report.findings),
         messages=tuple(one.message for one in report.findings),
+        explained=report.explained,
     )
 
 

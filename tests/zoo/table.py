@@ -13,6 +13,9 @@ from tests.zoo.judge import Outcome
 ENOUGH = 5.0
 """Standard deviations from which a bug below the noise must be found."""
 
+PROVED = 0.99
+"""Of an fp32 candidate's output error, what the right findings must explain."""
+
 
 def counts(outcome: Outcome) -> bool:
     """Whether the input can tell at all."""
@@ -38,6 +41,7 @@ def _parts(outcomes: list[Outcome]) -> Table:
         "place",
         "cause",
         "all bugs",
+        "proved",
         "wrong",
         "stray",
         "blamed",
@@ -58,6 +62,9 @@ def _parts(outcomes: list[Outcome]) -> Table:
             share(one.place for one in strong) if planted else "",
             share(bugs) if planted else "",
             share(bool(one.named) and all(one.named) for one in strong) if planted else "",
+            share((one.explained or 0.0) > PROVED for one in strong if one.dtype == "fp32" and all(one.named))
+            if planted
+            else "",
             str(sum(len(one.wrong) for one in group)),
             str(sum(len(one.stray) for one in group)),
             str(sum(one.blamed for one in group)) if not planted else "",

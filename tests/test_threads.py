@@ -79,7 +79,7 @@ def test_qwen3_with_another_rotation_of_another_result(dtype: str, compare: Comp
     bug = bug_named("neighbouring channels turned")
     both = pair([bug], "qwen3", style="plain decoder", seed=4, dtype=dtype, scope="all")
     report = compare(both.reference, both.candidate, both.inputs, candidate_inputs=both.candidate_inputs)
-    (found,) = report.findings
+    (found,) = (one for one in report.findings if not one.is_honest)
     assert (found.cause, found.reference_value, found.candidate_value) == ("rope.layout", "halves", "neighbours")
 
 

@@ -29,18 +29,17 @@ class Wiring:
         self._their_wires = _wires(theirs)
 
     def rule(self, modules: Sequence[str], matches: Mapping[str, Match]) -> Rule | None:
-        """Where norms of one kind belong, if most of those that are wired to something say so against their weights."""
+        """Where norms of one kind belong, if most of those that are wired to something say so and weights say else."""
         votes: Counter[Rule] = Counter()
-        agreeing = 0
+        is_contradicted = False
         for module in modules:
             held = matches[module].parts[0].module
             place = self._place(module)
-            if place == held:
-                agreeing += 1
-            elif place and self._their_wires.get(held):
+            if place and (place == held or self._their_wires.get(held)):
                 votes[rule_of(module, (Part(place),))] += 1
+                is_contradicted |= place != held
         best = votes.most_common(1)
-        return best[0][0] if best and 2 * best[0][1] > votes.total() + agreeing else None
+        return best[0][0] if is_contradicted and 2 * best[0][1] > votes.total() else None
 
     def _place(self, module: str) -> str | None:
         """The one norm of its shape that shares a wire with it."""

@@ -41,6 +41,9 @@ class Case:
 
     None where the place starts from one that nothing explains: it may be paired with another point."""
 
+    at: Callable[[str], torch.Tensor | None] = lambda name: None
+    """Reads what the candidate had at another tap of the reference; None where it has none."""
+
     @cached_property
     def counts(self) -> torch.Tensor:
         """Which elements are compared as numbers: such on both sides, and no padding that the candidate dropped."""

@@ -10,6 +10,7 @@ from torch import nn
 from probe.align.mapping import Mapping
 from probe.diagnose import (
     attention,
+    crossed,
     embedding,
     embedding_scale,
     exchanged,
@@ -28,9 +29,9 @@ from probe.diagnose import (
 )
 from probe.diagnose.beneath import is_beneath, look_beneath
 from probe.diagnose.case import Audited, Case
-from probe.diagnose.earlier import reader
+from probe.diagnose.earlier import reader, tap_reader
 from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
-from probe.diagnose.merge import Part, merged, parts
+from probe.diagnose.merge import Part, merged, moved_norms, parts
 from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
@@ -49,7 +50,7 @@ from probe.tap import template
 FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
-        *(norm, linear, exchanged, order, looked_up, embedding, embedding_scale, head),
+        *(norm, linear, exchanged, crossed, order, looked_up, embedding, embedding_scale, head),
         *(rope, attention, mlp, moe, residual, shard, quant),
     )
     for family in module.FAMILIES
@@ -102,7 +103,7 @@ def diagnose(
         open_places = {place.pair.reference.name for place in places if id(place) not in explained}
         if not any(leaf.name in open_places for leaf in case.program.leaves):
             case = replace(case, earlier=reader(candidate, mapping, meeting))
-        found = search.parts(replace(case, suspects=suspects))
+        found = search.parts(replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting)))
         if found:
             explained[id(error)] = found
 
@@ -116,7 +117,7 @@ def diagnose(
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
     settled, places = scaled_later.joined(explained, places)
     unknown = [place for place in places if id(place) not in settled]
-    found = merged([part for place in places for part in settled.get(id(place), ())])
+    found = merged(moved_norms([part for place in places for part in settled.get(id(place), ())]))
     share = None
     named: tuple[Finding, ...] = ()
     if found:

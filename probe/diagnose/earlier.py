@@ -1,4 +1,4 @@
-"""What the candidate had a little before a place: other tensors that a port may have taken by mistake."""
+"""What the candidate had elsewhere: a little before a place, other tensors that a port may have taken by mistake."""
 
 from collections.abc import Callable, Mapping
 
@@ -27,5 +27,18 @@ def reader(candidate: Dump, taps: Taps, meeting: Meeting) -> Callable[[], Mappin
             pair.reference.name: torch.from_numpy(candidate_values(pair, candidate, meeting.kept).copy())
             for pair in nearest
         }
+
+    return read
+
+
+def tap_reader(candidate: Dump, taps: Taps, meeting: Meeting) -> Callable[[str], torch.Tensor | None]:
+    """Reads, when it is called, what the candidate had at one of the reference's taps; None of one without a pair."""
+
+    def read(name: str) -> torch.Tensor | None:
+        pair = next((pair for pair in taps.pairs if pair.reference.name == name and pair.firm), None)
+        if pair is None:
+            return None
+        values = candidate_values(pair, candidate, meeting.kept).copy()
+        return torch.from_numpy(values).reshape(pair.reference.shape)
 
     return read

@@ -40,7 +40,8 @@ def untied(case: Case) -> Iterator[Hypothesis]:
     """head.untied: another matrix than the embeddings', which the audit of weights says was never loaded."""
     names = dict(case.model.named_parameters(remove_duplicate=False))
     for matrix in matrices(case.program):
-        if is_tied(case, matrix.leaf) and products(case, matrix):
+        seen = products(case, matrix) if is_tied(case, matrix.leaf) else None
+        if seen is not None and seen.is_bare:
             said = [case.audited.get(name) for name, weight in names.items() if weight is matrix.leaf.tensor]
             lost = next((one for one in said if one is not None and one.kind in ("never loaded", ALL)), None)
             if lost is not None:

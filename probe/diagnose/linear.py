@@ -71,7 +71,10 @@ def never_loaded(case: Case) -> Iterator[Hypothesis]:
     """
     for matrix in matrices(case.program):
         said = case.audited.get(matrix.leaf.name)
-        if said is not None and said.kind in NEVER and not is_tied(case, matrix.leaf) and products(case, matrix):
+        if said is None or said.kind not in NEVER or is_tied(case, matrix.leaf):
+            continue
+        seen = products(case, matrix)
+        if seen is not None and seen.is_bare:
             yield _never_loaded(case, matrix, said)
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probe.diagnose.case import Case
 from probe.diagnose.planting import Planting, once, planting
@@ -65,6 +65,24 @@ def parts(case: Case, alternatives: Sequence[Sequence[Tried]]) -> tuple[Part, ..
         )
         for tried in explanation
     )
+
+
+def moved_norms(found: Sequence[Part]) -> list[Part]:
+    """Without norms that seem left out but only come later, behind the rotation: a rope.order at what they feed.
+
+    The norm is then taken out where it was as part of that.
+    """
+    gone: set[int] = set()
+    kept: list[Part] = []
+    for part in found:
+        if part.cause == "rope.order":
+            for norm in found:
+                if norm.cause == "norm.missing" and norm.place.pair.reference.name in part.place.taps:
+                    if id(norm) not in gone:
+                        part = replace(part, planting=norm.planting.joined(part.planting))
+                    gone.add(id(norm))
+        kept.append(part)
+    return [part for part in kept if id(part) not in gone]
 
 
 def merged(found: Sequence[Part]) -> tuple[Found, ...]:

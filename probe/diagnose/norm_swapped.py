@@ -1,6 +1,7 @@
 """norm.weight_swapped: the weight of another norm of the model, alone or with its bias."""
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 import torch
 
@@ -30,6 +31,21 @@ def swapped(case: Case) -> Iterator[Hypothesis]:
             together = _whole(norm, own)
             if together:
                 yield _swapped_whole(norm, together)
+    leaves = {leaf.name: leaf for norm in norms(case.program) for leaf in norm.parts.values()}
+    for one, other in combinations(leaves.values(), 2):
+        if one.tensor.shape == other.tensor.shape and not torch.equal(one.tensor, other.tensor):
+            yield _exchanged(one, other)
+
+
+def _exchanged(one: Leaf, other: Leaf) -> Hypothesis:
+    """Two norms of one span, each with the weight of the other."""
+    return Hypothesis(
+        "norm.weight_swapped",
+        lambda _: Plan(leaves={one: other.tensor, other: one.tensor}),
+        lambda _: f"{one.name} and {other.name} have changed places: look at the converter's name map",
+        reference_value=one.name,
+        candidate_value=lambda _: other.name,
+    )
 
 
 def _nearest(case: Case, norm: Norm, leaf: Leaf, others: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

@@ -1,12 +1,13 @@
 """Rows of a matrix in another order: each of the candidate's channels is looked up among the reference's."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, Products, matrices, products
+from probe.diagnose.matrices import Matrix, Products, matrices, nearer, products
 
 FEWEST_TOKENS = 8
 """From which on a channel is like no other by chance: eight numbers of 7 bits each against 2**17 channels."""
@@ -15,6 +16,8 @@ NUM_TRIED = 64
 """Channels that are looked up before all are."""
 FOUND = 0.9
 """Of those tried."""
+MOST_ROLLED = 8
+"""Channels, either way."""
 SAME = 0.1
 """Relative distance under which two channels are the same; the span is run to make sure."""
 
@@ -53,11 +56,45 @@ def _row_order(matrix: Matrix, orders: dict[bool, torch.Tensor]) -> Hypothesis:
     )
 
 
+def column_order(case: Case) -> Iterator[Hypothesis]:
+    """linear.row_order of a weight that is stored [in, out]: channels that go in are rolled or turned round.
+
+    No product shows one of them alone, so that plain orders are tried.
+    """
+    for matrix in matrices(case.program):
+        weight_OI = matrix.weight_OI
+        shifts = [shift for size in range(1, MOST_ROLLED + 1) for shift in (size, -size)]
+        orders: dict[int, torch.Tensor] = {
+            shift: weight_OI.roll(shift, 1) for shift in shifts if weight_OI.shape[1] > shift
+        }
+        likely = tuple(nearer(case, matrix, {**orders, 0: weight_OI.flip(1)}.items()))
+        if likely:
+            yield _column_order(matrix, likely)
+
+
+def _column_order(matrix: Matrix, shifts: tuple[int, ...]) -> Hypothesis:
+    def what(shift: int) -> str:
+        return f"rolled by {shift}" if shift else "reversed"
+
+    return Hypothesis(
+        "linear.row_order",
+        lambda shift: matrix.holding(matrix.weight_OI.roll(shift, 1) if shift else matrix.weight_OI.flip(1)),
+        lambda shift: (
+            f"the channels that {matrix.leaf.name} is given meet its weights {what(shift)}: "
+            "look for a permutation, a split or a join in the converter"
+        ),
+        shifts,
+        reference_value=matrix.leaf.name,
+        candidate_value=what,
+    )
+
+
 def _with_bias(seen: Products, matrix: Matrix, with_bias: bool) -> Products:
     if not with_bias or matrix.bias is None:
         return seen
     bias = matrix.bias.tensor.detach().double()
-    return Products(seen.given_NI, seen.reference_NO + bias, seen.candidate_NO + bias, seen.counts_NO)
+    theirs = bias if seen.factor_NO is None else bias * seen.factor_NO
+    return replace(seen, reference_NO=seen.reference_NO + bias, candidate_NO=seen.candidate_NO + theirs)
 
 
 def permutation(seen: Products) -> torch.Tensor | None:
@@ -75,10 +112,12 @@ def permutation(seen: Products) -> torch.Tensor | None:
 def _nearest(seen: Products, channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of each candidate channel, the index of the nearest reference channel, and whether it is the same."""
     found, near = [], []
-    squares_1O = seen.reference_NO.square().sum(0, keepdim=True)
     for some in torch.split(channels, 256):
+        factor_NC = seen.counts_NO[:, some].double()
+        factor_NC = factor_NC if seen.factor_NO is None else factor_NC * seen.factor_NO[:, some]
         wanted_NC = seen.candidate_NO[:, some].where(seen.counts_NO[:, some], 0.0)
-        far_CO = wanted_NC.square().sum(0)[:, None] - 2 * wanted_NC.T @ seen.reference_NO + squares_1O
+        far_CO = wanted_NC.square().sum(0)[:, None] - 2 * (wanted_NC * factor_NC).T @ seen.reference_NO
+        far_CO += factor_NC.square().T @ seen.reference_NO.square()
         least = far_CO.min(1)
         found.append(least.indices)
         near.append(least.values <= SAME**2 * wanted_NC.square().sum(0))
@@ -110,4 +149,4 @@ def in_words(order: torch.Tensor) -> str:
     return "in another order"
 
 
-FAMILIES = [row_order]
+FAMILIES = [row_order, column_order]

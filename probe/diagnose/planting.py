@@ -33,6 +33,10 @@ class Planting:
     taps: tuple[tuple[str, Change], ...] = ()
     """Names of taps, and what becomes of them."""
 
+    def joined(self, other: "Planting") -> "Planting":
+        """Both; where both answer one call, the other one's edit sees this one's result."""
+        return Planting(self.edits + other.edits, self.weights + other.weights)
+
 
 def planting(plan: Plan) -> Planting:
     edits = tuple(((call.module, call.number, call.index), call.name, edit) for call, edit in plan.edits.items())

@@ -179,7 +179,7 @@ def case_of(
     if meeting.candidate is None or program is None:
         return None
     candidate = torch.from_numpy(meeting.candidate.copy()).reshape(exact.shape).to(exact.device)
-    kept = None if meeting.kept is None else torch.from_numpy(meeting.kept)
+    kept = None if meeting.compared is None else torch.from_numpy(meeting.compared)
     low = None if rounded is None else rounded.reshape(exact.shape).to(exact.dtype)
     try:
         again = program.value(program.result)

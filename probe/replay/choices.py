@@ -66,6 +66,25 @@ CHOOSING: dict[str, tuple[tuple[str, ...], int | None]] = {
 """By name of a torch call that chooses: what it is given after the numbers, and its axis where it is given none."""
 
 
+HIDDEN = 0.25
+"""Of scores that rounding moves by so much and more, softmax is anyone's guess."""
+
+
+def sees_nothing(function: str, args: tuple[Any, ...], kwargs: dict[str, Any], roundoff: float) -> torch.Tensor | None:
+    """[B * T]: tokens that see none, in softmax over scores (B, H, T, S) that are masked by a large number.
+
+    All are hidden alike, so the mask's own rounding decides: padding on the left asks so, and nobody reads its answer.
+    """
+    scores = args[0] if args else kwargs.get("input")
+    if function != "softmax" or not isinstance(scores, torch.Tensor) or scores.dim() != 4 or not scores.numel():
+        return None
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if dim not in (-1, 3) or not scores.is_floating_point():
+        return None
+    nothing_BT = (scores.detach().amax(-1) < -HIDDEN / roundoff).any(1) if roundoff else None
+    return None if nothing_BT is None or not bool(nothing_BT.any()) else nothing_BT.flatten()
+
+
 def either(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
     """[N]: rows that either of two choices left undecided; of choices in other rows the first alone."""
     if one is None or other is None or one.shape != other.shape:

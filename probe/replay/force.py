@@ -15,6 +15,7 @@ from probe.align.mapping import Numbers, Pair, candidate_values
 from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.dump import Dump
+from probe.replay.choices import in_rows
 from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
 from probe.replay.program import Program
 from probe.replay.tracing import Tracing, begin_at
@@ -41,6 +42,16 @@ class Meeting:
     """The deepest module whose code can be at fault if the two differ."""
     program: Program | None = None
     """How it was computed from the candidate's tensors, where that is written down."""
+
+    @property
+    def compared(self) -> NDArray[np.bool_] | None:
+        """[B, T]: tokens to compare; those that see nothing are none. None where all are."""
+        shape, hidden = tuple(self.computed.shape), self.origin.hidden
+        rows = None if hidden is None or len(shape) != 3 else in_rows(hidden, shape)
+        if rows is None or rows.dim() != 3 or bool(rows.all()) or rows.shape[:2] != shape[:2]:
+            return self.kept
+        seeing: NDArray[np.bool_] = ~rows[..., 0].cpu().numpy()
+        return seeing if self.kept is None else seeing & self.kept
 
 
 Meet = Callable[[Meeting], None]

@@ -50,8 +50,8 @@ def _measured(meeting: Meeting, low_dtype: str, scratch: Scratch | None) -> Loca
     candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate)).reshape(exact.shape)
     if not (exact.is_floating_point() or exact.is_complex()):
         return _whole_numbers(meeting, exact, candidate, scratch, span_start, low_dtype)
-    if meeting.kept is not None:
-        keep = torch.from_numpy(meeting.kept)
+    if meeting.compared is not None:
+        keep = torch.from_numpy(meeting.compared)
         low = scratch.whole(name) if scratch else None
         exact, candidate = exact[keep], candidate[keep]
         lows = iter(_chunks(low.reshape(meeting.computed.shape)[keep])) if low is not None else None

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from probe.replay.choices import Choice, choice, either
+from probe.replay.choices import Choice, choice, either, sees_nothing
 from probe.replay.summation import summed_terms
 
 _LOOKS = {
@@ -40,6 +40,8 @@ class Origin:
     """Weighted length of the sums in that computation: see probe.replay.summation."""
     undecided: torch.Tensor | None = field(default=None, compare=False)
     """[N]: rows in which an index was chosen on a near tie: see probe.replay.choices."""
+    hidden: torch.Tensor | None = field(default=None, compare=False)
+    """[N]: rows of tokens that see nothing, as padding on the left."""
     choice: Choice | None = field(default=None, compare=False)
     """What it is itself the indices of, as they were chosen."""
 
@@ -73,10 +75,13 @@ class FollowingOrigins(TorchFunctionMode):
         if name != "__set__":
             with torch._C.DisableTorchFunction():  # else a mode of another precision answers each question
                 chosen = choice(name, args, kwargs, self._roundoff)
-                self._follow(name, (args, kwargs), args[:1] if name == "__setitem__" else result, chosen)
+                hidden = sees_nothing(name, args, kwargs, self._roundoff)
+                self._follow(name, (args, kwargs), args[:1] if name == "__setitem__" else result, chosen, hidden)
         return result
 
-    def _follow(self, name: str, arguments: Any, result: Any, chosen: Choice | None) -> None:
+    def _follow(
+        self, name: str, arguments: Any, result: Any, chosen: Choice | None, hidden: torch.Tensor | None
+    ) -> None:
         made = list(_tensors(result))
         if not made:
             return
@@ -87,6 +92,7 @@ class FollowingOrigins(TorchFunctionMode):
         terms = max((origin.terms for origin in origins), default=0.0) + summed_terms(name, given, made)
         from_floats = any(o.from_floats or tensor.is_floating_point() for o, tensor in zip(origins, given, strict=True))
         undecided = reduce(either, (origin.undecided for origin in origins), None)
+        hidden = reduce(either, (origin.hidden for origin in origins), hidden)
         if chosen is None and name in _RESHAPES:
             chosen = origins[0].choice
         if name not in _LOOKS and name != "__get__":
@@ -96,9 +102,9 @@ class FollowingOrigins(TorchFunctionMode):
             if not untouched and not isinstance(tensor, nn.Parameter):
                 if chosen and not tensor.is_floating_point():
                     rows = either(undecided, chosen.undecided_N)
-                    set_origin(tensor, Origin(taps, modules, from_floats, terms, rows, chosen))
+                    set_origin(tensor, Origin(taps, modules, from_floats, terms, rows, hidden, chosen))
                 else:
-                    set_origin(tensor, Origin(taps, modules, from_floats, terms, undecided))
+                    set_origin(tensor, Origin(taps, modules, from_floats, terms, undecided, hidden))
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

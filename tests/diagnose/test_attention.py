@@ -1,5 +1,7 @@
 """Attention's core: each cause with the value that the candidate has, fused and not, in models of several kinds."""
 
+import copy
+
 import pytest
 import torch
 
@@ -62,3 +64,25 @@ def test_the_rounding_of_sharper_scores_is_no_error_of_their_own(compare: Compar
     output.register_forward_pre_hook(lambda module, args: (args[0] * factors.to(args[0].dtype),))
     report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
     assert [one.cause for one in report.findings] == [cause]
+
+
+def test_tokens_that_see_nothing_hide_no_error_of_others_in_float16(compare: Compare):
+    """Padding on the left asks keys that are all masked by -65504, whose own rounding then decides."""
+    bug = bug_named("padding on the left seen")
+    planted = pair(bug, "llama", seed=65302, dtype="fp16", reference_dtype="fp16")
+    (finding,) = compare(planted.reference, planted.candidate, planted.inputs).findings
+    assert (finding.cause, finding.module) == ("attn.padding_mask", "model.layers.0.self_attn")
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+@pytest.mark.parametrize(("later", "causes"), [(0, []), (1, ["unknown"])])
+def test_an_engine_may_answer_nothing_where_nothing_is_seen(
+    compare: Compare, dtype: str, later: int, causes: list[str]
+):
+    """As flash attention does; one token more is an error."""
+    drawn = pair(bug_named("padding on the left seen"), "llama", seed=65302, dtype=dtype, reference_dtype=dtype)
+    other, padding = copy.deepcopy(drawn.reference), drawn.inputs["attention_mask"] == 0
+    padding[1, : int(padding[1].sum()) + later] = True
+    for layer in other.model.layers:
+        layer.self_attn.o_proj.register_forward_pre_hook(lambda _, args: (args[0].masked_fill(padding[..., None], 0),))
+    assert [one.cause for one in compare(drawn.reference, other, drawn.inputs).findings] == causes

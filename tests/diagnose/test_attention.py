@@ -63,14 +63,15 @@ def test_the_rounding_of_sharper_scores_is_no_error_of_their_own(compare: Compar
     factors = 1 + noise * torch.randn(output.in_features, generator=torch.Generator().manual_seed(0))
     output.register_forward_pre_hook(lambda module, args: (args[0] * factors.to(args[0].dtype),))
     report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
-    assert [one.cause for one in report.findings] == [cause]
+    assert [one.cause for one in report.findings if not one.cause.startswith("precision.")] == [cause]
 
 
 def test_tokens_that_see_nothing_hide_no_error_of_others_in_float16(compare: Compare):
     """Padding on the left asks keys that are all masked by -65504, whose own rounding then decides."""
     bug = bug_named("padding on the left seen")
     planted = pair(bug, "llama", seed=65302, dtype="fp16", reference_dtype="fp16")
-    (finding,) = compare(planted.reference, planted.candidate, planted.inputs).findings
+    findings = compare(planted.reference, planted.candidate, planted.inputs).findings
+    (finding,) = [one for one in findings if not one.cause.startswith("precision.")]
     assert (finding.cause, finding.module) == ("attn.padding_mask", "model.layers.0.self_attn")
 
 
@@ -85,4 +86,5 @@ def test_an_engine_may_answer_nothing_where_nothing_is_seen(
     padding[1, : int(padding[1].sum()) + later] = True
     for layer in other.model.layers:
         layer.self_attn.o_proj.register_forward_pre_hook(lambda _, args: (args[0].masked_fill(padding[..., None], 0),))
-    assert [one.cause for one in compare(drawn.reference, other, drawn.inputs).findings] == causes
+    findings = compare(drawn.reference, other, drawn.inputs).findings
+    assert [one.cause for one in findings if not one.cause.startswith("precision.")] == causes

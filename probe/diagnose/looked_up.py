@@ -9,12 +9,13 @@ from torch import Tensor
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.lookups import Lookup, counting, lookups, other_ids, role_in
-from probe.diagnose.other_ids import Difference, of_positions, of_tokens
+from probe.diagnose.other_ids import Difference, of_masks, of_positions, of_tokens
 from probe.trust.fed import Role
 
 SHIFTS = (1, -1, 2, -2, 3, -3, 4, -4)
 """Of positions, where the rows themselves cannot be seen."""
-CAUSES = {Role.TOKENS: "input.tokens", Role.POSITIONS: "input.positions"}
+CAUSES = {Role.TOKENS: "input.tokens", Role.POSITIONS: "input.positions", Role.MASK: "input.mask"}
+WORDS = {Role.TOKENS: of_tokens, Role.POSITIONS: of_positions, Role.MASK: of_masks}
 
 
 def rows(case: Case) -> Iterator[Hypothesis]:
@@ -29,16 +30,16 @@ def rows(case: Case) -> Iterator[Hypothesis]:
             and bool(((theirs != own) & counting(case, theirs.shape)).any())
             and _is_something(lookup, theirs)
         ):
-            seen = _difference(lookup.role, own.expand(theirs.shape), theirs, counting(case, theirs.shape))
+            seen = WORDS[lookup.role](own.expand(theirs.shape), theirs, counting(case, theirs.shape))
             yield _hypothesis(lookup.role, Plan({lookup.call: lookup.at(theirs)}), seen, lookup.module)
 
 
 def handed_on(case: Case) -> Iterator[Hypothesis]:
-    """input.tokens, input.positions: whole numbers that are themselves the tap at fault."""
+    """input.tokens, input.positions, input.mask: whole numbers that are themselves the tap at fault."""
     role = role_in(case.program, case.program.result)
     if role in CAUSES:
         theirs = case.candidate.clone()
-        seen = _difference(role, case.exact, theirs, case.counts)
+        seen = WORDS[role](case.exact, theirs, case.counts)
         yield _hypothesis(role, changed(case.program.result, partial(_instead, theirs)), seen, case.error.module)
 
 
@@ -49,10 +50,6 @@ def _instead(theirs: Tensor, _: Tensor) -> Tensor:
 def _is_something(lookup: Lookup, ids: Tensor) -> bool:
     """Zeros are no row of anybody's, but a table that was never loaded."""
     return bool(lookup.table.tensor.detach()[ids].any())
-
-
-def _difference(role: Role, ours: Tensor, theirs: Tensor, counts: Tensor) -> Difference:
-    return (of_tokens if role is Role.TOKENS else of_positions)(ours, theirs, counts)
 
 
 def _hypothesis(role: Role, plan: Plan, seen: Difference, module: str) -> Hypothesis:

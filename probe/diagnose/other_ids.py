@@ -1,4 +1,4 @@
-"""How the tokens or positions of two runs differ, in the words of what usually went wrong.
+"""How the tokens, positions or masks of two runs differ, in the words of what usually went wrong.
 
 B sentences of T tokens.
 """
@@ -64,6 +64,19 @@ def of_positions(ours: Tensor, theirs: Tensor, counts: Tensor) -> Difference:
         return Difference("counted on", f"from zero at {place[1]}", f"{message}: look for a chunk whose start is lost")
     many = f"{int(wrong.sum())} of {int(counts.sum())} positions are others"
     return Difference(mine, other, f"{many}: {other} {_where(place)}, where the reference has {mine}")
+
+
+def of_masks(ours: Tensor, theirs: Tensor, counts: Tensor) -> Difference:
+    """As `of_tokens`: 1 or true where a token is seen."""
+    hidden = [int(((mask == 0) & counts).sum()) for mask in (ours, theirs)]
+    wrong = ((ours != theirs) & counts).reshape(-1, ours.shape[-1])
+    message = (
+        f"the mask hides {hidden[1]} tokens where the reference's hides {hidden[0]}, first {_where(_first(wrong))}"
+    )
+    words = [f"hides {count}" for count in hidden]
+    return Difference(
+        *words, f"{message}: look for an attention_mask that is made anew, or for its meaning turned round"
+    )
 
 
 def _shift(ours: Tensor, theirs: Tensor, counts: Tensor) -> int | None:

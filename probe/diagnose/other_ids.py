@@ -73,10 +73,8 @@ def of_masks(ours: Tensor, theirs: Tensor, counts: Tensor) -> Difference:
     message = (
         f"the mask hides {hidden[1]} tokens where the reference's hides {hidden[0]}, first {_where(_first(wrong))}"
     )
-    words = [f"hides {count}" for count in hidden]
-    return Difference(
-        *words, f"{message}: look for an attention_mask that is made anew, or for its meaning turned round"
-    )
+    what = f"{message}: look for an attention_mask that is made anew, or for its meaning turned round"
+    return Difference(f"hides {hidden[0]}", f"hides {hidden[1]}", what)
 
 
 def _shift(ours: Tensor, theirs: Tensor, counts: Tensor) -> int | None:

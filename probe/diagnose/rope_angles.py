@@ -36,6 +36,7 @@ def of_angles(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
     if not spins or len(spins) < len(spun):
         return
     yield from restarted(case, spun)
+    yield from counted(spun)
     scale = scale_of(spins[0].frequencies, max(ALIKE, spins[0].accuracy))
     if scale is not None:
         yield theta(spun, scale)
@@ -102,6 +103,30 @@ def restarted(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
             reference_value="counted on",
             candidate_value=lambda token: f"from zero at {token}",
         )
+
+
+def counted(spun: Sequence[Spun]) -> Iterator[Hypothesis]:
+    """input.positions: those that the reference is handed do not just count, and the candidate's do."""
+    spins = [one.spin for one in spun if one.spin is not None]
+    if any(bool((_from_zero(spin.positions) != spin.positions).any()) for spin in spins):
+        yield Hypothesis(
+            "input.positions",
+            lambda _: _other_positions(spun, _from_zero),
+            lambda _: (
+                "positions count every token from 0, where the reference's do not: "
+                "look for position_ids that are not used, or padding that counts"
+            ),
+            reference_value="as handed over",
+            candidate_value=lambda _: "0, 1, 2, ...",
+        )
+
+
+def _from_zero(positions: torch.Tensor) -> torch.Tensor:
+    """0, 1, 2, ... along the last axis that is longer than 1."""
+    axis = max((axis for axis, size in enumerate(positions.shape) if size > 1), default=0)
+    shape = [-1 if other == axis else 1 for other in range(positions.dim())]
+    counted = torch.arange(positions.shape[axis], device=positions.device)
+    return counted.reshape(shape).to(positions).expand(positions.shape)
 
 
 def first_wrong_token(case: Case) -> int | None:

@@ -113,6 +113,30 @@ def test_positions_that_count_the_padding_are_named(compare: Compare, dtype: str
     assert finding.candidate_value == "0, 1, 2, ..."
 
 
+@narrow
+@pytest.mark.parametrize("at", ["the angles", "attention"])
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+def test_handed_positions_that_a_rotation_does_not_use_are_named(compare: Compare, name: str, at: str, dtype: str):
+    """Of a text with a gap: nobody's code turns otherwise, the numbers are not the ones that came in."""
+    candidate, ids = build(name), inputs(name)["input_ids"]
+    count = torch.arange(ids.shape[1])
+    places = torch.where(count < 10, count, count + 7).expand(ids.shape)
+    fed = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "position_ids": places}
+    rotary = candidate.model.rotary_emb
+    if at == "the angles":
+        wrap_forward(rotary, lambda forward, module, x, position_ids: forward(x, count[None]))
+    for layer in candidate.model.layers if at == "attention" else ():
+
+        def counting(forward: Any, module: nn.Module, *args: Any, position_embeddings: Any, **kwargs: Any) -> Any:
+            turned = rotary(position_embeddings[0], count[None])
+            return forward(*args, position_embeddings=turned, **kwargs)
+
+        wrap_forward(layer.self_attn, counting)
+    finding = finding_of(compare, name, candidate, dtype, fed)
+    assert (finding.cause, finding.candidate_value) == ("input.positions", "0, 1, 2, ...")
+    assert finding.module == ("model.rotary_emb" if at == "the angles" else "model.layers.0.self_attn")
+
+
 def padded(name: str) -> dict[str, Tensor]:
     """The second sentence begins with nine tokens that nobody is to see."""
     ids = inputs(name)["input_ids"][:1]

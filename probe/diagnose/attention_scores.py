@@ -14,7 +14,7 @@ from probe.diagnose.scores import Scores
 
 FACTORS = tuple(2.0**power for power in range(-8, 9))
 CAPS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-USUAL_CAPS = (20.0, 30.0, 50.0, 100.0)
+USUAL_CAPS = (20.0, 30.0, 50.0)
 SIZE_ROUNDING = 1e-3
 """Relative: what a fitted scale of five digits leaves in the head size."""
 CONVERTER = "look for a softcap that the config has and the port does not read"

@@ -18,12 +18,14 @@ from probe.diagnose.hypothesis import Family, Hypothesis, computed, hypotheses_o
 from probe.diagnose.ways import Manner, manner_of, way_of
 from probe.diagnose.witness import Witness
 from probe.dump.dtypes import UNIT_ROUNDOFF
-from probe.locate import at_fault
+from probe.locate import ABOVE_FLOOR, at_fault
 from probe.replay.arithmetic import InFloat64
 from probe.replay.program import Program
 
 FAMILIES: tuple[Family, ...] = (norm_eps.eps, attention_scores.softcap, head.softcap, mlp.activation)
 """Those whose hypotheses have usual values."""
+TOO_LARGE = 2 * ABOVE_FLOOR
+"""In floors: what does more than this would stand above the floor, with whatever else there is."""
 _COARSER = {torch.bfloat16: 3, torch.float16: 2, torch.float32: 1, torch.float64: 0}
 
 
@@ -70,10 +72,14 @@ def look_beneath(case: Case) -> Seen:
         plan = hypothesis.plan(value)
         with InFloat64():
             wide = computed(case, program, plan)
-        changed = computed(case, case.program, plan.joined(way.plan))
-        if wide is None or changed is None:
+        if wide is None:
             continue
         d = wide - exact
+        if torch.linalg.vector_norm(d[case.counts]) > TOO_LARGE * case.error.floor:
+            continue
+        changed = computed(case, case.program, plan.joined(way.plan))
+        if changed is None:
+            continue
         found.append(
             Witness.of(
                 case,

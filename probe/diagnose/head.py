@@ -16,7 +16,7 @@ from probe.report import WeightFinding
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
-USUAL_CAPS = (10.0, 15.0, 20.0, 30.0, 50.0)
+USUAL_CAPS = (15.0, 30.0, 50.0)
 _TIMES, _OVER = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}, {"div", "__truediv__", "true_divide"}
 
 

@@ -21,6 +21,7 @@ from probe.diagnose import (
     moe,
     norm,
     order,
+    precision,
     quant,
     residual,
     rope,
@@ -33,6 +34,7 @@ from probe.diagnose.earlier import reader, tap_reader
 from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
 from probe.diagnose.merge import Part, merged, moved_norms, parts
 from probe.diagnose.pooled import merged_with, proven
+from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved
 from probe.diagnose.search import explanations
 from probe.diagnose.untold import untold
@@ -51,7 +53,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, crossed, order, looked_up, embedding, embedding_scale, head),
-        *(rope, attention, mlp, moe, residual, shard, quant),
+        *(rope, attention, mlp, moe, residual, shard, quant, precision),
     )
     for family in module.FAMILIES
 )
@@ -103,7 +105,8 @@ def diagnose(
         open_places = {place.pair.reference.name for place in places if id(place) not in explained}
         if not any(leaf.name in open_places for leaf in case.program.leaves):
             case = replace(case, earlier=reader(candidate, mapping, meeting))
-        found = search.parts(replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting)))
+        case = replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting))
+        found = harmless(case) or search.parts(case)
         if found:
             explained[id(error)] = found
 

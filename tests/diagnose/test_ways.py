@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
-from tests.zoo.benign import cast_after_weight, cast_before_weight
+from tests.zoo.benign import cast_after_weight, cast_before_weight, gelu_table
 from tests.zoo.bug import Site
 from tests.zoo.draw import look_trained
 from tests.zoo.plants import with_function, wrap
@@ -84,4 +84,39 @@ def test_a_cap_that_rounds_nothing_is_not_taken_for_none(compare: Compare, dtype
     with_function("attn", "eager_attention_forward", capped_in_float32)(everywhere(candidate, "gemma2"))
     report = compare(reference, candidate.to(dtype), inputs("gemma2", SIZE))
     assert [one.cause for one in report.findings] == ["precision.compute"]
+    assert report.verdict is Verdict.NOISE
+
+
+def in_bfloat16(model: nn.Module) -> nn.Module:
+    """Weights that went through a checkpoint in bfloat16."""
+    for weight in model.parameters():
+        weight.data.copy_(weight.data.bfloat16())
+    return model
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_weights_kept_in_bfloat16_are_harmless(compare: Compare, name: str):
+    report = compare(trained(name), in_bfloat16(trained(name)), inputs(name, SIZE))
+    assert {one.cause for one in report.findings} == {"precision.storage"}
+    assert {one.candidate_value for one in report.findings} == {"bfloat16"}
+    assert report.verdict is Verdict.NOISE
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert"])
+def test_a_table_of_float16_is_harmless(compare: Compare, name: str):
+    candidate = trained(name)
+    wrap("act", gelu_table)(everywhere(candidate, name))
+    report = compare(trained(name), candidate, inputs(name, SIZE))
+    (finding,) = report.findings
+    assert (finding.cause, finding.candidate_value) == ("precision.compute", "float16")
+    assert len(finding.modules) == SIZE.layers
+    assert (report.verdict, report.first) == (Verdict.NOISE, None)
+
+
+def test_activations_kept_in_bfloat16_are_harmless(compare: Compare):
+    candidate = trained("llama")
+    for layer in candidate.model.layers:
+        layer.mlp.register_forward_hook(lambda module, args, out: out.bfloat16().float())
+    report = compare(trained("llama"), candidate, inputs("llama", SIZE))
+    assert {(one.cause, one.candidate_value) for one in report.findings} == {("precision.storage", "bfloat16")}
     assert report.verdict is Verdict.NOISE

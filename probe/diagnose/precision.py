@@ -1,0 +1,110 @@
+"""precision.compute and precision.storage at places above the floor: a narrower dtype than the candidate's own.
+
+Numbers that were float16 once stay float16's: they are known bit for bit, where an error's norm says nothing.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from probe.diagnose.activations import ACTIVATIONS, Activation, activations
+from probe.diagnose.case import Case
+from probe.diagnose.edits import recomputed, result
+from probe.diagnose.hypothesis import Hypothesis, Plan, computed, hypotheses_of
+from probe.diagnose.merge import Part, parts
+from probe.diagnose.search import Tried
+from probe.replay.program import Leaf, Program, Value
+
+NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+SAME = 0.97
+"""Of the elements that rounding changes: so many are the candidate's bit for bit. Measured: 0.995 and more where the
+candidate rounds so (its float32 is rounded twice); where it does not, not one in a thousand is."""
+MANY = 30
+"""Elements that rounding changes; fewer say nothing."""
+
+
+def harmless(case: Case) -> tuple[Part, ...]:
+    """What explains a place by rounding alone; nothing where that is not how the candidate came to its numbers."""
+    for family in (table, stored):
+        for hypothesis in hypotheses_of(family, case):
+            for value in hypothesis.values:
+                plan = hypothesis.plan(value)
+                values = computed(case, case.program, plan)
+                if values is not None and _is_the_candidates(case, values):
+                    return parts(case, [(Tried(hypothesis, value, plan, case.distance(values)),)])
+    return ()
+
+
+def _is_the_candidates(case: Case, values: Tensor) -> bool:
+    kind: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
+    with torch._C.DisableTorchFunction():
+        changed = case.counts & (values.to(kind) != case.exact.to(kind))
+        same = changed & (values.to(kind) == case.candidate.to(kind))
+        return int(changed.sum()) >= MANY and int(same.sum()) >= SAME * int(changed.sum())
+
+
+def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """As `dtype` has it, in the dtype that it was."""
+    with torch._C.DisableTorchFunction():
+        return x.to(dtype).to(x.dtype)
+
+
+def table(case: Case) -> Iterator[Hypothesis]:
+    """precision.compute: an activation looked up in a table of float16, its argument rounded and its value."""
+    return (_table(case.program, one) for one in activations(case.program))
+
+
+def _table(program: Program, one: Activation) -> Hypothesis:
+    def looked_up(dtype: torch.dtype) -> Callable[..., Tensor]:
+        return lambda _, x: rounded(ACTIVATIONS[one.name](rounded(x, dtype)), dtype)
+
+    return Hypothesis(
+        "precision.compute",
+        lambda dtype: Plan(recomputed(program, one.result, [one.x], looked_up(NARROW[dtype]))),
+        lambda dtype: f"harmless: {one.name} takes its argument and gives its value in {dtype}, as ggml's table does",
+        tuple(NARROW),
+        reference_value="float32",
+        module=one.calls[-1].module,
+    )
+
+
+def stored(case: Case) -> Iterator[Hypothesis]:
+    """precision.storage: what a place gives is kept in a narrower dtype."""
+    last = case.program.result
+    if isinstance(last, Leaf) or not last.path:
+        yield Hypothesis(
+            "precision.storage",
+            lambda dtype: _stored(last, NARROW[dtype]),
+            lambda dtype: f"harmless: what {case.error.module or 'the model'} gives is rounded to {dtype}",
+            tuple(NARROW),
+            reference_value="float32",
+            module=case.error.module,
+        )
+
+
+def _stored(last: Value, dtype: torch.dtype) -> Plan:
+    if isinstance(last, Leaf):
+        return Plan(leaves={last: rounded(last.tensor, dtype)})
+    return Plan({last.call: result(lambda x: rounded(x, dtype))})
+
+
+def weights(case: Case) -> Iterator[Hypothesis]:
+    """precision.storage: weights that were kept in a narrower dtype, of a candidate that computes in float32."""
+    leaves = [leaf for leaf in case.program.leaves if leaf.is_weight and leaf.tensor.is_floating_point()]
+    if case.rounded is None and leaves:
+        yield Hypothesis(
+            "precision.storage",
+            lambda dtype: Plan(leaves={leaf: _narrowed(leaf, NARROW[dtype]) for leaf in leaves}),
+            lambda dtype: f"harmless: {', '.join(leaf.name for leaf in leaves)} was kept in {dtype}",
+            tuple(NARROW),
+            reference_value="float32",
+        )
+
+
+def _narrowed(leaf: Leaf, dtype: torch.dtype) -> Tensor:
+    with torch._C.DisableTorchFunction():
+        return leaf.tensor.detach().to(dtype).to(leaf.tensor.dtype)
+
+
+FAMILIES = [weights]

@@ -1,6 +1,6 @@
 """Norms: another eps, weights that belong elsewhere or were never loaded, left out, of another kind."""
 
-from probe.diagnose import norm_eps, norm_form, norm_swapped, norm_weight
+from probe.diagnose import norm_eps, norm_form, norm_order, norm_swapped, norm_weight
 from probe.diagnose.hypothesis import Family
 
 FAMILIES: list[Family] = [
@@ -10,4 +10,5 @@ FAMILIES: list[Family] = [
     norm_swapped.swapped,
     norm_form.missing,
     norm_form.kind,
+    norm_order.order,
 ]

@@ -72,7 +72,7 @@ def _best_factor(case: Case, call: Call, position: int) -> float | None:
 
 
 def _scale(call: Call, position: int, factor: float) -> Hypothesis:
-    present = _factor_of(call.inputs[position])
+    present = factor_of(call.inputs[position])
     return Hypothesis(
         "residual.scale",
         lambda value: Plan({call: _times(position, value / present)}),
@@ -87,7 +87,7 @@ def _scale(call: Call, position: int, factor: float) -> Hypothesis:
     )
 
 
-def _factor_of(value: Value) -> float:
+def factor_of(value: Value) -> float:
     """The constant that a summand is multiplied by already."""
     if isinstance(value, Leaf) or value.call.name not in _PRODUCTS:
         return 1.0

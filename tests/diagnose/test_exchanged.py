@@ -51,3 +51,16 @@ def test_norms_that_are_left_out_did_not_move(compare: Compare):
     candidate.model.layers[1].self_attn.k_norm = nn.Identity()
     findings = compare(reference, candidate, inputs("qwen3-moe")).findings
     assert {one.cause for one in findings} == {"norm.missing"}
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_norm_of_the_sum_in_the_place_of_a_summand_is_told(compare: Compare, plain: bool, dtype: str):
+    bug = bug_named("norm after attention takes the sum")
+    planted = pair(bug, "gemma3", style="nano decoder", scope="layer", plain=plain, dtype=dtype)
+    report = compare(planted.reference, planted.candidate, planted.inputs, candidate_inputs=planted.candidate_inputs)
+    (finding,) = [one for one in report.findings if not one.cause.startswith("precision.")]
+    assert (finding.cause, finding.candidate_value) == ("norm.order", "add, then norm")
+    assert finding.module in planted.places[0]
+    assert finding.share is not None
+    assert finding.share > 0.9

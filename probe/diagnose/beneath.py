@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from probe.diagnose import attention_scores, head, mlp, norm_eps
+from probe.diagnose import attention_scores, branch, head, mlp, norm_eps
 from probe.diagnose.case import Case
 from probe.diagnose.evidence import apart, flips, projection
 from probe.diagnose.hypothesis import Family, Hypothesis, computed, hypotheses_of
@@ -22,7 +22,7 @@ from probe.locate import ABOVE_FLOOR, at_fault
 from probe.replay.arithmetic import InFloat64
 from probe.replay.program import Program
 
-FAMILIES: tuple[Family, ...] = (norm_eps.eps, attention_scores.softcap, head.softcap, mlp.activation)
+FAMILIES: tuple[Family, ...] = (norm_eps.eps, attention_scores.softcap, head.softcap, mlp.activation, branch.scale)
 """Those whose hypotheses have usual values."""
 TOO_LARGE = 2 * ABOVE_FLOOR
 """In floors: what does more than this would stand above the floor, with whatever else there is."""

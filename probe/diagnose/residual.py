@@ -47,10 +47,10 @@ def scale(case: Case) -> Iterator[Hypothesis]:
         for position in (0, 1):
             factor = _best_factor(case, call, position)
             if factor is not None:
-                yield _scale(call, position, factor)
+                yield scaled(call, position, factor)
 
 
-def _times(position: int, factor: float) -> Edit:
+def times(position: int, factor: float) -> Edit:
     def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function(*args[:position], args[position] * factor, *args[position + 1 :], **kwargs)
 
@@ -61,21 +61,21 @@ def _best_factor(case: Case, call: Call, position: int) -> float | None:
     """By least squares, twice, since a norm may follow; None where it does not help."""
     factor, counts = 1.0, case.counts
     for _ in range(4):
-        here = case.program.run({call: _times(position, factor)})
-        slope = (case.program.run({call: _times(position, factor + 1e-4)}) - here)[counts] / 1e-4
+        here = case.program.run({call: times(position, factor)})
+        slope = (case.program.run({call: times(position, factor + 1e-4)}) - here)[counts] / 1e-4
         size = float(slope.square().sum())
         if not size > 0:
             return None
         factor += float((slope * (case.candidate - here)[counts]).sum()) / size
-    after = case.distance(case.program.run({call: _times(position, factor)}))
+    after = case.distance(case.program.run({call: times(position, factor)}))
     return factor if abs(factor) > 1e-3 and after <= HELPS * case.before else None
 
 
-def _scale(call: Call, position: int, factor: float) -> Hypothesis:
+def scaled(call: Call, position: int, factor: float) -> Hypothesis:
     present = factor_of(call.inputs[position])
     return Hypothesis(
         "residual.scale",
-        lambda value: Plan({call: _times(position, value / present)}),
+        lambda value: Plan({call: times(position, value / present)}),
         lambda value: (
             f"what is added to the residual stream is multiplied by {value:.3g} where the reference multiplies it by "
             f"{present:.3g}: look for a residual multiplier of the config that is not read"
@@ -83,6 +83,7 @@ def _scale(call: Call, position: int, factor: float) -> Hypothesis:
         tuple(sorted(present * factor * near for near in (0.9, 1.0, 1.1))),
         scale="linear",
         reference_value=present,
+        usual=(float(f"{present * factor:.1e}"),),
         module=call.module,
     )
 

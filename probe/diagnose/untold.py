@@ -8,6 +8,8 @@ from probe.tap import template
 
 ENOUGH = 5.0
 """Standard deviations to be expected of a bug, so that it would be found."""
+MOST = 1_000_000
+"""Times as many tokens: nobody has so many."""
 
 
 def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
@@ -19,11 +21,11 @@ def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
     hidden = {kind: z for kind, z in expected.items() if 0 < z < ENOUGH}
     if not hidden:
         return ()
-    hardest = min(hidden, key=hidden.__getitem__)
+    times = {kind: (ENOUGH / z) ** 2 for kind, z in hidden.items()}
+    within_reach = {kind: more for kind, more in times.items() if more <= MOST}
+    hardest = max(within_reach or times, key=times.__getitem__)
     causes = ", ".join(dict.fromkeys(cause for cause, _ in hidden))
     others = f" (and {len(hidden) - 1} more places like it)" if len(hidden) > 1 else ""
-    times = float(f"{(ENOUGH / hidden[hardest]) ** 2:.1e}")
-    return (
-        f"rounding hides whether {causes} is another usual one in {hardest[1]}{others}: "
-        f"about {times:,.0f} times as many tokens would show it",
-    )
+    more = f"about {float(f'{times[hardest]:.1e}'):,.0f} times as many tokens would show it"
+    said = more if within_reach else "no longer input would show it"
+    return (f"rounding hides whether {causes} is another usual one in {hardest[1]}{others}: {said}",)

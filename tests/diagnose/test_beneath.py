@@ -126,6 +126,17 @@ def test_what_the_input_cannot_show_is_said(compare: Compare):
     assert "times as many tokens" in note
 
 
+def test_what_no_longer_input_would_show_is_said_so(compare: Compare):
+    """Activations of size 100 hide an eps of 1e-5 from any number of tokens."""
+    reference, candidate = build("llama", SIZE), build("llama", SIZE)
+    for model in (reference, candidate):
+        model.model.embed_tokens.weight.data.mul_(10_000)
+    report = compare(reference, candidate.to(torch.bfloat16), {"input_ids": torch.tensor([[5, 7]])})
+    (note,) = report.notes
+    assert "norm.eps" in note
+    assert "no longer input would show it" in note
+
+
 def uncapped(model: nn.Module) -> None:
     model.model.layers[1].self_attn.attn_logit_softcapping = None
 
@@ -146,12 +157,17 @@ def with_tanh(model: nn.Module) -> None:
     model.gpt_neox.layers[1].mlp.act = nn.GELU("tanh")
 
 
+def with_a_smaller_branch(model: nn.Module) -> None:
+    model.model.layers[1].residual_multiplier = 0.35
+
+
 BOTH = (torch.bfloat16, torch.float16)
 PLANTED = [
     ("gemma2", uncapped, "attn.softcap", "model.layers.1.self_attn", None, BOTH),
     ("gemma2", capped_at_30, "attn.softcap", "model.layers.1.self_attn", 30.0, BOTH[:1]),
     ("gemma2", without_last_cap, "head.softcap", "", "none", BOTH[:1]),
     ("gemma", with_erf, "mlp.activation", "model.layers.0.mlp.act_fn", "GELU (erf)", BOTH),
+    ("granite", with_a_smaller_branch, "residual.scale", "model.layers.1", 0.35, BOTH[:1]),
     ("gpt-neox", with_tanh, "mlp.activation", "gpt_neox.layers.1.mlp.act", "GELU (tanh)", BOTH),
 ]
 """Those that float16 shows in its norms are not asked of it."""
@@ -179,7 +195,7 @@ def test_what_people_confuse_is_found_where_no_norm_shows_it(
     assert report.verdict is Verdict.DIVERGED
 
 
-@pytest.mark.parametrize("name", ["gemma2", "gemma", "gpt-neox"])
+@pytest.mark.parametrize("name", ["gemma2", "gemma", "gpt-neox", "granite"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_honest_rounding_is_nothing_that_people_confuse(compare: Compare, name: str, dtype: torch.dtype):
     report = compare(trained(name), trained(name).to(dtype), inputs(name, SIZE))

@@ -26,10 +26,14 @@ class Plan:
     taps: Mapping[Leaf, Change] = field(default_factory=dict)
     """Taps that the program starts from, and what the candidate made of them on the way."""
 
+    @property
+    def given(self) -> dict[Leaf, torch.Tensor]:
+        """What the program starts from instead."""
+        return {**self.leaves, **{leaf: change(leaf.tensor) for leaf, change in self.taps.items()}}
+
     def run(self, case: Case) -> torch.Tensor:
         if not self.terms:
-            changed = {leaf: change(leaf.tensor) for leaf, change in self.taps.items()}
-            return case.program.run(self.edits, {**self.leaves, **changed})
+            return case.program.run(self.edits, self.given)
         return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
 
     def joined(self, other: "Plan") -> "Plan":

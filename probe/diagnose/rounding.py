@@ -34,7 +34,8 @@ def rounds_more(case: Case, plan: Plan) -> float:
 def _rounding(case: Case, plan: Plan, narrow: torch.dtype) -> float:
     """||low precision - float64|| over the elements that count."""
     exact = plan.run(case)
-    leaves = {leaf: plan.leaves.get(leaf, leaf.tensor) for leaf in case.program.leaves}
+    given = plan.given
+    leaves = {leaf: given.get(leaf, leaf.tensor) for leaf in case.program.leaves}
     with _instead(_Narrow(narrow)), torch.no_grad():
         low = case.program.run_anew(plan.edits, {leaf: _as_held(leaf, x, narrow) for leaf, x in leaves.items()})
     return float(torch.linalg.vector_norm((low.double() - exact.double())[case.counts]))

@@ -52,8 +52,8 @@ from probe.tap import template
 FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
-        *(norm, linear, exchanged, crossed, order, looked_up, embedding, embedding_scale, head),
-        *(rope, attention, mlp, moe, residual, shard, quant, precision),
+        *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
+        *(rope, attention, mlp, moe, residual, shard, quant, order, precision),
     )
     for family in module.FAMILIES
 )

@@ -14,7 +14,7 @@ PLANTED = [
     ("window one longer", "mistral", "sdpa", "attn.window", 9),
     ("one token of the future seen", "gpt-neox", "eager", "attn.causal", "tokens see 1 of the future"),
     ("padding on the left seen", "mistral", "eager", "attn.padding_mask", "seen"),
-    ("scale of another head size", "llama", "sdpa", "attn.scale", pytest.approx(32**-0.5, rel=1e-3)),
+    ("scale of another head size", "llama", "sdpa", "attn.scale", pytest.approx(32**-0.5, rel=2e-3)),
     ("softcap of scores 30 for 50", "gemma2", "eager", "attn.softcap", pytest.approx(30, rel=1e-3)),
     ("key heads tiled", "qwen3", "sdpa", "attn.kv_repeat", "tiled"),
     ("heads rolled before o_proj", "bert", "sdpa", "attn.head_order", "turned by 1"),
@@ -23,15 +23,17 @@ PLANTED = [
 ]
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize(("bug", "view", "attention", "cause", "value"), PLANTED)
-def test_the_cause_and_its_value_are_found(compare: Compare, bug, view, attention, cause, value):
-    planted = pair(bug_named(bug), view, scope="layer")
+def test_the_cause_and_its_value_are_found(compare: Compare, bug, view, attention, cause, value, dtype):
+    planted = pair(bug_named(bug), view, scope="layer", dtype=dtype)
     planted.reference.set_attn_implementation(attention)
     findings = compare(planted.reference, planted.candidate, planted.inputs).findings
     (finding,) = [one for one in findings if not one.cause.startswith("precision.")]
     assert (finding.cause, finding.candidate_value) == (cause, value)
     assert finding.module in planted.places[0]
-    assert finding.error_after < 0.01 * finding.error_before
+    if finding.error_before is not None:  # else it is told below the rounding
+        assert finding.error_after < (0.01 if dtype == "fp32" else 0.1) * finding.error_before
 
 
 def test_another_window_in_the_configuration_is_found_where_the_mask_is_built(compare: Compare):

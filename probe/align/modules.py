@@ -47,7 +47,7 @@ def _same_kind(module: str, ours: ModuleTable, theirs: ModuleTable) -> bool:
 
 
 def _plausible(options: Options, ours: ModuleTable, theirs: ModuleTable) -> Options:
-    """Without those that never ran or are fed numbers of another kind."""
+    """Without those that never ran or are fed numbers of another kind, as far as the candidate shows what it feeds."""
     plausible: Options = {}
     for module, found in options.items():
         if module in ours.taps:
@@ -55,6 +55,6 @@ def _plausible(options: Options, ours: ModuleTable, theirs: ModuleTable) -> Opti
             plausible[module] = [
                 option
                 for option in found
-                if all(part.module in theirs.taps and theirs.input_kind(part.module) == kind for part in option)
+                if all(part.module in theirs.taps and theirs.input_kind(part.module) in (kind, None) for part in option)
             ]
     return plausible

@@ -87,7 +87,7 @@ def diagnose(
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Diagnosis:
     """`places` are those at fault; "unknown" where no hypothesis explains one."""
-    rounds = UNIT_ROUNDOFF.get(candidate.environment.get("dtype", ""), 0.0) > UNIT_ROUNDOFF["float32"]
+    rounds = UNIT_ROUNDOFF.get(candidate.dtype, 0.0) > UNIT_ROUNDOFF["float32"]
     if not places and not rounds:
         return NOTHING_FOUND
     wanted = {id(place) for place in places}

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 
 from probe.dump import plain
-from probe.dump.dtypes import Bits, decode, dtype_of, storage
+from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of, storage
 from probe.dump.names import clean, link_name, linked_name
 from probe.dump.table import REPETITION, TAPS, WEIGHTS, tap_of, weight_of
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
@@ -75,6 +76,16 @@ class Dump:
         """Package versions, device, dtype, flags: see probe.capture.environment."""
         found = self.attribute("environment")
         return found if isinstance(found, dict) else {}
+
+    @property
+    def dtype(self) -> str:
+        """What the run computed in: as it says, or else what most numbers of its taps are stored in."""
+        told = self.environment.get("dtype")
+        sizes: Counter[str] = Counter()
+        for tap in self.taps:
+            if tap.dtype in UNIT_ROUNDOFF:
+                sizes[tap.dtype] += tap.num_elements
+        return told if isinstance(told, str) else max(sizes, key=sizes.__getitem__, default="float32")
 
     @cached_property
     def taps(self) -> list[Tap]:

@@ -83,9 +83,8 @@ def examine(
 
 def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:
     """The reference's dtype, and the less precise of the two."""
-    own = reference.environment.get("dtype", "float32")
-    theirs = candidate.environment.get("dtype", own)
-    return own, max((own, theirs), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
+    own = reference.dtype
+    return own, max((own, candidate.dtype), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
 
 
 MOSTLY = 0.1

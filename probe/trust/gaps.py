@@ -84,4 +84,4 @@ def vocabulary(seen: Shown) -> Iterator[Gap]:
 
 
 def _rounding(dump: Dump) -> float:
-    return UNIT_ROUNDOFF.get(str(dump.environment.get("dtype")), 0.0)
+    return UNIT_ROUNDOFF.get(dump.dtype, 0.0)

@@ -90,12 +90,14 @@ class Finding:
     share: float | None = None
     """Of the candidate's squared output error, the part that is gone once this finding is planted into the reference;
     None where that was not tried."""
+    harmless: bool = False
+    """Nothing that follows depends on it."""
 
     @property
     def is_honest(self) -> bool:
-        """Rounding of some kind, for which nobody is to blame: it makes no verdict."""
+        """Nobody is to blame, as for rounding of some kind: it makes no verdict."""
         is_usual = str(self.candidate_value).startswith(("int8", "int4", "fp8"))
-        return self.cause.startswith("precision.") or (self.cause == "linear.quantized" and is_usual)
+        return self.harmless or self.cause.startswith("precision.") or (self.cause == "linear.quantized" and is_usual)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from probe.diagnose import (
     embedding,
     embedding_scale,
     exchanged,
+    global_shift,
     head,
     linear,
     looked_up,
@@ -53,7 +54,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
-        *(rope, attention, mlp, moe, residual, shard, quant, order, precision),
+        *(rope, global_shift, attention, mlp, moe, residual, shard, quant, order, precision),
     )
     for family in module.FAMILIES
 )

@@ -76,6 +76,8 @@ class Hypothesis:
     """Values that people confuse; they are tried beneath the floor too, where nothing can be fitted."""
     module: str = ""
     """The module at fault; "" takes it from what the plan changes."""
+    harmless: bool = False
+    """Nothing that follows depends on it."""
 
     def __post_init__(self) -> None:
         assert self.cause in CAUSES, self.cause

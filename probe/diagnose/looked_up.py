@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.diagnose.case import Case
+from probe.diagnose.global_shift import message, shift_of
 from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.lookups import Lookup, counting, lookups, other_ids, role_in
 from probe.diagnose.other_ids import Difference, of_masks, of_positions, of_tokens
@@ -40,7 +41,11 @@ def handed_on(case: Case) -> Iterator[Hypothesis]:
     if role in CAUSES:
         theirs = case.candidate.clone()
         seen = WORDS[role](case.exact, theirs, case.counts)
-        yield _hypothesis(role, changed(case.program.result, partial(_instead, theirs)), seen, case.error.module)
+        plan = changed(case.program.result, partial(_instead, theirs))
+        shift = shift_of(case) if role is Role.POSITIONS else None
+        if shift is not None:
+            seen = Difference(0, shift, message(shift))
+        yield _hypothesis(role, plan, seen, case.error.module, harmless=shift is not None)
 
 
 def _instead(theirs: Tensor, _: Tensor) -> Tensor:
@@ -52,7 +57,7 @@ def _is_something(lookup: Lookup, ids: Tensor) -> bool:
     return bool(lookup.table.tensor.detach()[ids].any())
 
 
-def _hypothesis(role: Role, plan: Plan, seen: Difference, module: str) -> Hypothesis:
+def _hypothesis(role: Role, plan: Plan, seen: Difference, module: str, *, harmless: bool = False) -> Hypothesis:
     return Hypothesis(
         CAUSES[role],
         lambda _: plan,
@@ -60,6 +65,7 @@ def _hypothesis(role: Role, plan: Plan, seen: Difference, module: str) -> Hypoth
         reference_value=seen.reference,
         candidate_value=lambda _: seen.candidate,
         module=module,
+        harmless=harmless,
     )
 
 

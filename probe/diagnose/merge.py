@@ -29,6 +29,7 @@ class Part:
     after: float
     """The same with this cause, and with others that it was found together with."""
     planting: Planting
+    harmless: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def parts(case: Case, alternatives: Sequence[Sequence[Tried]]) -> tuple[Part, ..
             case.before,
             tried.after,
             planting(tried.plan),
+            tried.hypothesis.harmless,
         )
         for tried in explanation
     )
@@ -122,4 +124,5 @@ def _finding(alike: list[Part]) -> Finding:
         candidate_value=first.candidate_value,
         error_before=relative(first.before, first.place),
         error_after=relative(first.after, first.place),
+        harmless=all(part.harmless for part in alike),
     )

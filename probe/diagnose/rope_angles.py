@@ -94,7 +94,7 @@ def restarted(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
     if first is not None:
         yield Hypothesis(
             "rope.position",
-            lambda token: _other_positions(spun, lambda p: torch.where(p >= token, p - token, p)),
+            lambda token: moved(spun, lambda p: torch.where(p >= token, p - token, p)),
             lambda token: (
                 f"positions are counted from zero again at token {token}: "
                 "look for a chunk or a cache whose length is not added"
@@ -102,6 +102,16 @@ def restarted(case: Case, spun: Sequence[Spun]) -> Iterator[Hypothesis]:
             tuple(token for token in range(first - 2, first + 3) if token > 0),
             reference_value="counted on",
             candidate_value=lambda token: f"from zero at {token}",
+        )
+        yield Hypothesis(
+            "rope.position",
+            lambda token: moved(spun, lambda p: p % token),
+            lambda token: (
+                f"positions are counted from zero again every {token} tokens: look for chunks without a start"
+            ),
+            tuple(token for token in range(first - 2, first + 3) if token > 1),
+            reference_value="counted on",
+            candidate_value=lambda token: f"from zero every {token}",
         )
 
 
@@ -111,7 +121,7 @@ def counted(spun: Sequence[Spun]) -> Iterator[Hypothesis]:
     if any(bool((_from_zero(spin.positions) != spin.positions).any()) for spin in spins):
         yield Hypothesis(
             "input.positions",
-            lambda _: _other_positions(spun, _from_zero),
+            lambda _: moved(spun, _from_zero),
             lambda _: (
                 "positions count every token from 0, where the reference's do not: "
                 "look for position_ids that are not used, or padding that counts"
@@ -153,6 +163,6 @@ def _other_frequencies(spun: Sequence[Spun], change: Callable[[torch.Tensor], to
     return Plan({one.call: one.at(replace(spin, frequencies=change(spin.frequencies))) for one, spin in spins})
 
 
-def _other_positions(spun: Sequence[Spun], change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:
+def moved(spun: Sequence[Spun], change: Callable[[torch.Tensor], torch.Tensor]) -> Plan:
     spins = [(one, one.spin) for one in spun if one.spin]
     return Plan({one.call: one.at(replace(spin, positions=change(spin.positions))) for one, spin in spins})

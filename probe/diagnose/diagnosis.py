@@ -44,8 +44,8 @@ from probe.diagnose.witness import Witness
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
-from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
+from probe.replay.meeting import Meeting
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
 from probe.tap import template

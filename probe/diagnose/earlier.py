@@ -7,7 +7,7 @@ import torch
 from probe.align.mapping import Mapping as Taps
 from probe.align.mapping import Pair, candidate_values
 from probe.dump import Dump
-from probe.replay.force import Meeting
+from probe.replay.meeting import Meeting
 
 MOST = 12
 """Taps of one shape; a layer of a decoder has eight of the residual stream's."""

@@ -1,8 +1,6 @@
 """Teacher forcing: the reference runs, and at every mapped tap the candidate's tensor takes the place of its own."""
 
-from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.overrides import _pop_mode_temporarily
 
-from probe.align.mapping import Numbers, Pair, candidate_values
+from probe.align.mapping import Pair, candidate_values
 from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.dump import Dump
-from probe.replay.choices import in_rows
+from probe.replay.meeting import Meet, Meeting
 from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
 from probe.replay.program import Program
 from probe.replay.tracing import Tracing, begin_at
@@ -26,35 +24,6 @@ _FORCED = "_probe_forced"
 _FREE = "_probe_free"
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """One mapped tap, at the moment when the reference has computed it from the candidate's tensors."""
-
-    pair: Pair
-    computed: torch.Tensor
-    """What the reference computed, in its shape and in the precision of this replay."""
-    candidate: Numbers | None
-    """What the candidate had, in the same shape; None where it is the very tensor that was put in before."""
-    kept: NDArray[np.bool_] | None
-    """[B, T]: tokens to compare, where the candidate dropped the padding."""
-    origin: Origin
-    module: str
-    """The deepest module whose code can be at fault if the two differ."""
-    program: Program | None = None
-    """How it was computed from the candidate's tensors, where that is written down."""
-
-    @property
-    def compared(self) -> NDArray[np.bool_] | None:
-        """[B, T]: tokens to compare; those that see nothing are none. None where all are."""
-        shape, hidden = tuple(self.computed.shape), self.origin.hidden
-        rows = None if hidden is None or len(shape) != 3 else in_rows(hidden, shape)
-        if rows is None or rows.dim() != 3 or bool(rows.all()) or rows.shape[:2] != shape[:2]:
-            return self.kept
-        seeing: NDArray[np.bool_] = ~rows[..., 0].cpu().numpy()
-        return seeing if self.kept is None else seeing & self.kept
-
-
-Meet = Callable[[Meeting], None]
 NUM_WATCHING = 3
 """Modes that are on while a replay is written down: origins, programs, and fused calls in parts."""
 

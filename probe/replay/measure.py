@@ -8,8 +8,8 @@ import torch
 
 from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
 from probe.replay.choices import in_rows
-from probe.replay.force import Meeting
 from probe.replay.local_error import LocalError
+from probe.replay.meeting import Meeting
 from probe.replay.scratch import Scratch
 
 CHUNK = 1 << 17

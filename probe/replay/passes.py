@@ -15,9 +15,10 @@ from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
 from probe.replay.feeding import arguments, recorded_inputs
-from probe.replay.force import Meet, Meeting, Replay
+from probe.replay.force import Replay
 from probe.replay.local_error import LocalError
 from probe.replay.measure import measure
+from probe.replay.meeting import Meet, Meeting
 from probe.replay.repetition import own_noise, with_repetition
 from probe.replay.scratch import Scratch
 

@@ -1,30 +1,15 @@
 """The passes of a replay, and the local errors that come out of them."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import torch
 from torch import nn
 
-from probe.align.mapping import Mapping, Pair
-from probe.align.tokens import kept_tokens
+from probe.align.mapping import Mapping
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
-from probe.errors import ProbeError
-from probe.replay.arithmetic import InDtype, InFloat64
-from probe.replay.feeding import arguments, recorded_inputs
-from probe.replay.force import Replay
 from probe.replay.local_error import LocalError
-from probe.replay.measure import measure
-from probe.replay.meeting import Meet, Meeting
-from probe.replay.repetition import own_noise, with_repetition
-from probe.replay.scratch import Scratch
-
-Suspicious = Callable[[LocalError], bool]
-Progress = Callable[[str], None]
-Look = Callable[[Meeting, LocalError, torch.Tensor | None], None]
+from probe.replay.step import Look, Passes, Progress, Suspicious
 
 
 def replay(
@@ -88,126 +73,5 @@ def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:
     return own, max((own, candidate.dtype), key=lambda name: UNIT_ROUNDOFF.get(name, 0.0))
 
 
-MOSTLY = 0.1
-"""Of the error with the candidate's tensor put in: what leaves more with the reference's own is no better."""
 MOST_ROUNDS = 4
 """A tap at another point can hide one further down; more than a few in a row were never seen."""
-
-
-class Passes:
-    """The passes over one step; each is one forward of the reference."""
-
-    def __init__(
-        self,
-        reference: Dump,
-        candidate: Dump,
-        pairs: list[Pair],
-        model: nn.Module,
-        step: int,
-        own: str,
-        low: str,
-        progress: Progress,
-    ) -> None:
-        self._candidate, self._pairs, self._model, self._low, self._progress = candidate, pairs, model, low, progress
-        self._low_precision: Callable[[], AbstractContextManager[Any]]
-        rounded = candidate.environment.get("buffer_dtype") == low
-        buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()] if rounded else []
-        self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low), buffers)
-        self._noise = own_noise(candidate, pairs)
-        self._kept = kept_tokens(reference, step)
-        self._inputs = recorded_inputs(reference, step, model)
-
-    def local_errors(self, free: frozenset[str]) -> list[LocalError]:
-        """One pass in low precision, whose values wait on disk for the second, in float64."""
-        found: list[LocalError] = []
-
-        def keep(meeting: Meeting) -> None:
-            if meeting.candidate is not None:
-                scratch.keep(meeting.pair.reference.name, meeting.computed)
-
-        with Scratch() as scratch:
-            self._progress(f"replaying in {self._low}")
-            with self._low_precision():
-                self._run(keep, free, self._low)
-            self._progress("replaying in float64")
-            with InFloat64():
-                self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
-        return with_repetition(found, self._noise)
-
-    def examine(
-        self,
-        free: frozenset[str],
-        errors: dict[str, LocalError],
-        look: Look,
-        look_low: Look | None = None,
-    ) -> None:
-        """A pass in low precision where that differs from float32's, and one in float64 that is written down."""
-
-        def keep(meeting: Meeting) -> None:
-            if meeting.candidate is not None:
-                scratch.keep(meeting.pair.reference.name, meeting.computed)
-
-        def show(meeting: Meeting) -> None:
-            name = meeting.pair.reference.name
-            if name in errors:
-                look(meeting, errors[name], scratch.whole(name))
-
-        def show_low(meeting: Meeting) -> None:
-            if look_low is not None and meeting.pair.reference.name in errors:
-                look_low(meeting, errors[meeting.pair.reference.name], None)
-
-        with Scratch() as scratch:
-            if UNIT_ROUNDOFF.get(self._low, 0.0) > UNIT_ROUNDOFF["float32"]:
-                self._progress(f"replaying in {self._low}")
-                with self._low_precision():
-                    self._run(keep, free, self._low, show_low if look_low is not None else None)
-            self._progress("looking for causes")
-            with InFloat64():
-                self._run(lambda meeting: None, free, examine=show)
-
-    def without_effect(
-        self, found: list[LocalError], suspects: frozenset[str], free: frozenset[str], suspicious: Suspicious
-    ) -> frozenset[str]:
-        """Suspects whose candidate tensor is not what the candidate itself went on with.
-
-        With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees, or
-        nearly: there may be an error of its own too. So it is
-        where the candidate was tapped at another point, an embedding before its scale for one. A real error is the
-        other way round: what follows agrees only with the candidate's tensor.
-        """
-        first = {error.pair.reference.name: error for error in found}
-        settled: set[str] = set()
-        moved: set[str] = set()
-
-        def watch(meeting: Meeting) -> None:
-            name = meeting.pair.reference.name
-            causes = {tap for _, tap in meeting.origin.taps} & suspects - {name}
-            if meeting.candidate is None or not meeting.pair.firm or not causes:
-                return
-            now = measure(meeting, self._low)
-            floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
-            remains = suspicious(replace(now, floor=floor))
-            if remains and now.error > MOSTLY * first[name].error:
-                moved.update(causes)
-            elif suspicious(first[name]):
-                settled.update(causes)
-
-        self._progress("checking what depends on the differences")
-        with self._low_precision():
-            self._run(watch, free | suspects, self._low)
-        return frozenset(settled - moved)
-
-    def _run(self, meet: Meet, free: frozenset[str], dtype: str | None = None, examine: Meet | None = None) -> None:
-        """`dtype` is what the model is fed in, as a candidate of that dtype was."""
-        kind = getattr(torch, dtype) if dtype else None
-        inputs = arguments(self._model, self._inputs, kind)
-        try:
-            roundoff = UNIT_ROUNDOFF.get(self._low, 0.0)
-            Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff, examine).run(self._model, inputs)
-        except ProbeError:
-            raise
-        except Exception as error:  # the model is the user's code: it may raise anything
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ProbeError(
-                f"the reference cannot be replayed: {reason}", hint="compare without it: --no-replay"
-            ) from error

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from probe.replay.program import Call, Edit, Leaf, Program, Result, Value, tensors_in
+from probe.replay.nested import tensors_in
+from probe.replay.program import Call, Edit, Leaf, Program, Result, Value
 
 
 def constant(argument: int | str, value: Any) -> Edit:

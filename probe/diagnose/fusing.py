@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from probe.diagnose.values import ADD, DIVIDE, MULTIPLY, SUBTRACT
-from probe.replay.program import Call, Edit, Program, Result, mapped
+from probe.replay.nested import mapped
+from probe.replay.program import Call, Edit, Program, Result
 
 ELEMENTWISE = (
     MULTIPLY
@@ -52,7 +53,7 @@ def _follows(call: Call, steps: set[int]) -> bool:
 
 
 def _widening(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return function(*(mapped(a, _wide) for a in args), **{key: mapped(a, _wide) for key, a in kwargs.items()})
+    return function(*mapped(args, torch.Tensor, _wide), **mapped(kwargs, torch.Tensor, _wide))
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:
@@ -69,8 +70,8 @@ def _restoring(dtypes: tuple[torch.dtype, ...]) -> Edit:
             kind = next(kinds)
             return tensor.to(kind) if tensor.dtype == torch.float32 else tensor
 
-        given = tuple(mapped(a, back) for a in args)
-        returned = function(*given, **{key: mapped(a, back) for key, a in kwargs.items()})
+        given = mapped(args, torch.Tensor, back)
+        returned = function(*given, **mapped(kwargs, torch.Tensor, back))
         return given[0] if returned is None else returned
 
     return edit

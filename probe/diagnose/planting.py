@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.diagnose.hypothesis import Change, Plan
-from probe.replay.program import Edit, makes_tensors, mapped
+from probe.replay.nested import makes_tensors, mapped
+from probe.replay.program import Edit
 from probe.replay.unfused import Unfused
 from probe.tap import tap_name
 
@@ -94,8 +95,7 @@ class _Planted(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name, here = getattr(func, "__name__", ""), self._current()
-        args = tuple(mapped(argument, self._shown) for argument in args)
-        kwargs = {key: mapped(argument, self._shown) for key, argument in (kwargs or {}).items()}
+        args, kwargs = mapped((args, kwargs or {}), torch.Tensor, self._shown)
         whole = func
         for edit in self._edits.get(((*here, self._counts[here]), name), ()):
             whole = _edited(edit, whole)

@@ -5,12 +5,14 @@ that span alone, whatever the model's size, and needs nothing of the module's cl
 calls like any other.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
+
+from probe.replay.nested import changes_its_input, mapped
 
 
 @dataclass(eq=False, slots=True)
@@ -122,8 +124,7 @@ def _key(value: Value) -> int:
 
 
 def _execute(call: Call, values: Mapping[int, Any], leaves: Mapping[int, torch.Tensor], edit: Edit | None) -> Any:
-    args = tuple(_filled(argument, values, leaves) for argument in call.args)
-    kwargs = {key: _filled(argument, values, leaves) for key, argument in call.kwargs.items()}
+    args, kwargs = mapped((call.args, call.kwargs), (Leaf, Result), lambda value: _look(value, values, leaves))
     if changes_its_input(call.name):
         args = (args[0].clone(), *args[1:])
     if edit is not None:
@@ -146,18 +147,6 @@ def _sparing(edit: Edit, known: Any) -> Edit:
     return spared
 
 
-def _filled(argument: Any, values: Mapping[int, Any], leaves: Mapping[int, torch.Tensor]) -> Any:
-    if isinstance(argument, (Leaf, Result)):
-        return _look(argument, values, leaves)
-    if type(argument) in (tuple, list):
-        return type(argument)(_filled(child, values, leaves) for child in argument)
-    if type(argument) is dict:
-        return {key: _filled(child, values, leaves) for key, child in argument.items()}
-    if isinstance(argument, slice):
-        return slice(*(_filled(child, values, leaves) for child in (argument.start, argument.stop, argument.step)))
-    return argument
-
-
 def _look(value: Value, values: Mapping[int, Any], leaves: Mapping[int, torch.Tensor]) -> torch.Tensor:
     if isinstance(value, Leaf):
         return leaves.get(id(value), value.tensor)
@@ -166,40 +155,3 @@ def _look(value: Value, values: Mapping[int, Any], leaves: Mapping[int, torch.Te
         found = found[key]
     assert isinstance(found, torch.Tensor)
     return found
-
-
-def changes_its_input(name: str) -> bool:
-    """Whether a torch function of this name writes into its first argument."""
-    return (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
-
-
-_IN_PLACE = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__"}
-
-
-def makes_tensors(name: str, args: tuple[Any, ...], result: Any) -> bool:
-    """Whether a torch call counts as one: it has a tensor for a result, or wrote into its first argument."""
-    made = args[0] if changes_its_input(name) and args else result
-    return name != "__set__" and any(True for _ in tensors_in(made))
-
-
-def mapped(argument: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """`change` on every tensor of an argument."""
-    if isinstance(argument, torch.Tensor):
-        return change(argument)
-    if type(argument) in (tuple, list):
-        return type(argument)(mapped(child, change) for child in argument)
-    if type(argument) is dict:
-        return {key: mapped(child, change) for key, child in argument.items()}
-    return argument
-
-
-def tensors_in(value: Any) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """Every tensor in nested tuples, lists and dicts, with its path."""
-    if isinstance(value, torch.Tensor):
-        yield (), value
-    elif isinstance(value, (tuple, list)):
-        for index, child in enumerate(value):
-            yield from (((index, *path), tensor) for path, tensor in tensors_in(child))
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from (((key, *path), tensor) for path, tensor in tensors_in(child))

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from probe.replay.program import Call, Leaf, Result, Value, changes_its_input, makes_tensors, tensors_in
+from probe.replay.nested import changes_its_input, makes_tensors, mapped, tensors_in
+from probe.replay.program import Call, Leaf, Result, Value
 
 _ATTRIBUTE = "_probe_value"
 
@@ -61,16 +62,12 @@ class Tracing(TorchFunctionMode):
 
     def _noted(self, argument: Any, given: list[Value]) -> Any:
         """The argument with values in the place of tensors, which are also added to `given`."""
-        if isinstance(argument, torch.Tensor):
-            given.append(self.value_of(argument))
+
+        def noted(tensor: torch.Tensor) -> Value:
+            given.append(self.value_of(tensor))
             return given[-1]
-        if type(argument) in (tuple, list):
-            return type(argument)(self._noted(child, given) for child in argument)
-        if type(argument) is dict:
-            return {key: self._noted(child, given) for key, child in argument.items()}
-        if isinstance(argument, slice):
-            return slice(*(self._noted(child, given) for child in (argument.start, argument.stop, argument.step)))
-        return argument
+
+        return mapped(argument, torch.Tensor, noted)
 
 
 def begin_at(tensor: torch.Tensor, name: str) -> None:

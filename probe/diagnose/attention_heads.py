@@ -7,9 +7,10 @@ import torch
 
 from probe.diagnose.axes import Axes, Change
 from probe.diagnose.case import Case
-from probe.diagnose.core import Core, Operand, cores, turned
+from probe.diagnose.core import Core, cores, turned
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.operands import Operand
 from probe.replay.program import Call, Edit
 
 MOST_SAID = 8

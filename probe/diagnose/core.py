@@ -9,18 +9,9 @@ from typing import Any
 
 import torch
 
-from probe.diagnose.axes import Axes, Change, is_product, letters_of, named
+from probe.diagnose.axes import Axes, Change, is_product
+from probe.diagnose.operands import Operand, queries_and_keys, values_of
 from probe.replay.program import Call, Edit, Leaf, Program, Result, Value
-
-
-@dataclass(frozen=True)
-class Operand:
-    """One factor of a product."""
-
-    position: int
-    """Among the call's arguments."""
-    value: Value
-    axes: Axes
 
 
 @dataclass(frozen=True)
@@ -59,9 +50,9 @@ def cores(program: Program) -> Iterator[Core]:
         if softmax.name != "softmax" or not softmax.inputs or not _over_last(softmax, program):
             continue
         path = _back(softmax)
-        if path and (operands := _of_product(program, path[0])):
+        if path and (operands := queries_and_keys(program, path[0])):
             mix = _forward(softmax, consumers)
-            values, mixed = _of_mix(program, mix, softmax) if mix else (None, None)
+            values, mixed = values_of(program, mix, softmax) if mix else (None, None)
             yield Core(program, path[0], *operands, path[1:], softmax, mix if values else None, values, mixed)
 
 
@@ -112,44 +103,3 @@ def _forward(softmax: Call, consumers: dict[int, list[Call]]) -> Call | None:
         if call.name not in ("softmax", "linear"):
             queue += consumers.get(id(call), ())
     return None
-
-
-def _of_product(program: Program, call: Call) -> tuple[Operand, Operand] | None:
-    """Query and key, where the product ends in (..., T, S)."""
-    found = letters_of(program, call)
-    if found is None or len(found[2]) < 3:
-        return None
-    first, second, result, places = found
-    heads, tokens, asked = result[-3], result[-2], result[-1]
-    if tokens in second:
-        first, second, places = second, first, places[::-1]
-    contracted = sorted(set(first) & set(second) - set(result))
-    if tokens not in first or asked not in second or len(contracted) != 1:
-        return None
-    known = heads if len(result) == 4 and heads in first and heads in second else ""
-    query, key = (
-        Operand(place, call.args[place], named(letters, token, contracted[0], known))
-        for place, letters, token in zip(places, (first, second), (tokens, asked), strict=True)
-    )
-    return None if any(_is_weight(operand.value) for operand in (query, key)) else (query, key)
-
-
-def _of_mix(program: Program, call: Call, softmax: Call) -> tuple[Operand, Axes] | tuple[None, None]:
-    found = letters_of(program, call)
-    if found is None:
-        return None, None
-    first, second, result, places = found
-    if not any(made is softmax for made in Program(call.args[places[0]]).calls):
-        first, second, places = second, first, places[::-1]
-    asked = sorted(set(first) & set(second) - set(result))
-    channels = sorted(set(second) - set(first))
-    if len(asked) != 1 or len(channels) != 1:
-        return None, None
-    tokens = next(letter for letter in reversed(first) if letter != asked[0])
-    known = first[-3] if len(first) == 4 and first[-3] in second and first[-3] in result else ""
-    values = Operand(places[1], call.args[places[1]], named(second, asked[0], channels[0], known))
-    return values, named(result, tokens, channels[0], known)
-
-
-def _is_weight(value: Value) -> bool:
-    return all(leaf.is_weight for leaf in Program(value).leaves)

@@ -7,7 +7,8 @@ from torch import nn
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, matrices, nearer
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.products import nearer
 
 NEAREST = 64
 """Others that are looked at, by their names: what is tried does not grow with the layers."""

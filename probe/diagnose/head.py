@@ -9,7 +9,8 @@ from probe.diagnose.cap import Cap, caps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of
 from probe.diagnose.hypothesis import Hypothesis, Plan, changed
-from probe.diagnose.matrices import Matrix, least_change, matrices, products
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.products import least_change, products
 from probe.diagnose.unloaded import ALL, never
 from probe.replay.program import Leaf, Program, Result, Value
 from probe.report import WeightFinding

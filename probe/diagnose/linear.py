@@ -7,7 +7,8 @@ import torch
 from probe.diagnose.case import Case
 from probe.diagnose.head import is_tied
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, least_change, matrices, products
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.products import least_change, products
 from probe.diagnose.unloaded import NEVER, never
 from probe.replay.program import Leaf
 from probe.report import WeightFinding

@@ -1,25 +1,14 @@
-"""Where a program multiplies by a matrix of the model, and what the candidate had there.
+"""Where a program multiplies by a matrix of the model.
 
-N tokens, I channels in, O channels out.
+I channels in, O channels out.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 
-from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Plan
-from probe.diagnose.values import MULTIPLY
-from probe.replay.program import Call, Leaf, Program, Result, Value
-
-T = TypeVar("T")
-NUM_TOKENS = 32
-"""That a product is looked at for before the whole span is run: any two matrices differ on far fewer."""
-NUM_CHANNELS = 64
-NEARER = 0.7
-"""Of the distance before: what leaves more of a product is not worth a run of the span."""
+from probe.replay.program import Call, Leaf, Program, Value
 
 
 @dataclass(frozen=True)
@@ -60,93 +49,6 @@ def matrices(program: Program) -> list[Matrix]:
             elif _is_matrix(inputs[1]):
                 found.append(Matrix(call, inputs[1], inputs[0], True, None))  # type: ignore[arg-type]
     return found
-
-
-@dataclass(frozen=True)
-class Products:
-    """What a matrix was given and made, of some of the tokens; its bias is not in it."""
-
-    given_NI: torch.Tensor
-    reference_NO: torch.Tensor
-    candidate_NO: torch.Tensor
-    """What the candidate made, times `factor_NO`."""
-    counts_NO: torch.Tensor
-    factor_NO: torch.Tensor | None = None
-    """What else the product is multiplied by before it is seen, as the gate of a feed-forward block is."""
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether nothing is done to the product before it is seen."""
-        return self.factor_NO is None
-
-    def distance(self, weight_OI: torch.Tensor, channels: slice = slice(None)) -> float:
-        """||candidate - given weight^T|| over the elements that count."""
-        with torch._C.DisableTorchFunction():  # a mode of another precision would widen all of it
-            some_OI = weight_OI[channels]
-        made = self.given_NI @ some_OI.to(self.given_NI).T
-        made = made if self.factor_NO is None else made * self.factor_NO[:, channels]
-        difference = (self.candidate_NO[:, channels] - made)[self.counts_NO[:, channels]]
-        return float(torch.linalg.vector_norm(difference))
-
-
-def products(case: Case, matrix: Matrix) -> Products | None:
-    """None where what follows the product within the span hides it."""
-    seen = _factors_behind(case.program, matrix)
-    if seen is None or case.candidate.dim() < 2 or case.candidate.shape[-1] != len(matrix.weight_OI):
-        return None
-    num_out = case.candidate.shape[-1]
-    rows = case.counts.reshape(-1, num_out).any(1).nonzero()[:, 0]
-    if not len(rows):
-        return None
-    rows = rows[:: -(-len(rows) // NUM_TOKENS)]
-    given = case.program.value(matrix.given)
-    given_NI = given.reshape(-1, given.shape[-1])[rows].double()
-    bias = 0.0 if matrix.bias is None else matrix.bias.tensor.detach().double()
-    reference_NO = case.program.value(Result(matrix.call)).reshape(-1, num_out)[rows].double() - bias
-    factor_NO = None if not seen else torch.stack([x.reshape(-1, num_out)[rows].double() for x in seen]).prod(0)
-    candidate_NO = case.candidate.reshape(-1, num_out)[rows].double() - (
-        bias if factor_NO is None else bias * factor_NO
-    )
-    return Products(given_NI, reference_NO, candidate_NO, case.counts.reshape(-1, num_out)[rows], factor_NO)
-
-
-def _factors_behind(program: Program, matrix: Matrix) -> list[torch.Tensor] | None:
-    """What the product is multiplied by, up to the span's result; None where anything else is done to it."""
-    value, found, shape = program.result, [], program.value(program.result).shape
-    while isinstance(value, Result) and value.call is not matrix.call:
-        inputs = [one for one in value.call.inputs if program.value(one).numel() == shape.numel()]
-        makers = [one for one in inputs if any(call is matrix.call for call in Program(one).calls)]
-        if len(makers) != 1 or program.value(value).shape[-1:] != shape[-1:]:
-            return None
-        if value.call.name in MULTIPLY and len(inputs) == 2:
-            found.append(program.value(next(one for one in inputs if one is not makers[0])))
-        elif value.call.name not in _RESHAPES or len(value.call.inputs) != 1:
-            return None
-        value = makers[0]
-    return found if isinstance(value, Result) and not value.path else None
-
-
-_RESHAPES = {"view", "reshape", "unflatten", "flatten", "_unsafe_view", "contiguous", "to", "float"}
-
-
-def least_change(case: Case, matrix: Matrix) -> torch.Tensor:
-    """[O, I]: of all matrices that make what the candidate had, the one nearest to the reference's."""
-    given = case.program.value(matrix.given)
-    wanted = (case.candidate - case.exact).where(case.counts, 0.0)
-    given_NI, wanted_NO = (x.reshape(-1, x.shape[-1]).double() for x in (given, wanted))
-    counting_N = case.counts.reshape(len(wanted_NO), -1).any(1)
-    change_IO: torch.Tensor = torch.linalg.pinv(given_NI[counting_N], rtol=1e-10) @ wanted_NO[counting_N]
-    return matrix.weight_OI.double() + change_IO.T
-
-
-def nearer(case: Case, matrix: Matrix, weights: Iterable[tuple[T, torch.Tensor]]) -> Iterator[T]:
-    """Keys of the weights [O, I] that explain some of what the candidate has; all, where that is not cheaply told."""
-    seen = products(case, matrix)
-    every = slice(None) if seen is None else slice(None, None, -(-seen.reference_NO.shape[1] // NUM_CHANNELS))
-    before = None if seen is None else seen.distance(matrix.weight_OI, every)
-    for key, weight_OI in weights:
-        if seen is None or before is None or seen.distance(weight_OI, every) <= NEARER * before:
-            yield key
 
 
 def _is_matrix(value: Value) -> bool:

@@ -1,4 +1,4 @@
-"""Rows of a matrix in another order: each of the candidate's channels is looked up among the reference's."""
+"""A matrix whose rows, or columns, stand in another order."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,19 +7,15 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, Products, matrices, nearer, products
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.permutations import in_words, permutation
+from probe.diagnose.products import Products, nearer, products
 
 FEWEST_TOKENS = 8
 """From which on a channel is like no other by chance: eight numbers of 7 bits each against 2**17 channels."""
 MOST_CHANNELS = 16384
-NUM_TRIED = 64
-"""Channels that are looked up before all are."""
-FOUND = 0.9
-"""Of those tried."""
 MOST_ROLLED = 8
 """Channels, either way."""
-SAME = 0.1
-"""Relative distance under which two channels are the same; the span is run to make sure."""
 
 
 def row_order(case: Case) -> Iterator[Hypothesis]:
@@ -95,58 +91,6 @@ def _with_bias(seen: Products, matrix: Matrix, with_bias: bool) -> Products:
     bias = matrix.bias.tensor.detach().double()
     theirs = bias if seen.factor_NO is None else bias * seen.factor_NO
     return replace(seen, reference_NO=seen.reference_NO + bias, candidate_NO=seen.candidate_NO + theirs)
-
-
-def permutation(seen: Products) -> torch.Tensor | None:
-    """[O]: of each of the candidate's channels, which of the reference's it is; None where that is no permutation."""
-    num_out = seen.reference_NO.shape[1]
-    tried = torch.arange(0, num_out, -(-num_out // NUM_TRIED))
-    index, is_same = _nearest(seen, tried)
-    if is_same.double().mean() < FOUND or bool((index == tried).all()):
-        return None
-    index, _ = _nearest(seen, torch.arange(num_out))
-    is_permutation = len(set(index.tolist())) == num_out
-    return index if is_permutation and not bool((index == torch.arange(num_out)).all()) else None
-
-
-def _nearest(seen: Products, channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each candidate channel, the index of the nearest reference channel, and whether it is the same."""
-    found, near = [], []
-    for some in torch.split(channels, 256):
-        factor_NC = seen.counts_NO[:, some].double()
-        factor_NC = factor_NC if seen.factor_NO is None else factor_NC * seen.factor_NO[:, some]
-        wanted_NC = seen.candidate_NO[:, some].where(seen.counts_NO[:, some], 0.0)
-        far_CO = wanted_NC.square().sum(0)[:, None] - 2 * (wanted_NC * factor_NC).T @ seen.reference_NO
-        far_CO += factor_NC.square().T @ seen.reference_NO.square()
-        least = far_CO.min(1)
-        found.append(least.indices)
-        near.append(least.values <= SAME**2 * wanted_NC.square().sum(0))
-    return torch.cat(found), torch.cat(near)
-
-
-def in_words(order: torch.Tensor) -> str:
-    """What was done to 0, 1, 2, ... to make `order`."""
-    count = len(order)
-    plain = torch.arange(count)
-    if torch.equal(order, plain.roll(int((order == 0).nonzero()))):
-        shift = int((order == 0).nonzero())
-        return f"rolled by {shift if shift <= count // 2 else shift - count}"
-    if torch.equal(order, plain.flip(0)):
-        return "reversed"
-    for size in (size for size in range(count, 3, -1) if count % size == 0 and size % 2 == 0):
-        blocks = plain.reshape(-1, size)
-        pairs = blocks.reshape(-1, 2, size // 2).transpose(1, 2).reshape(-1)
-        halves = blocks.reshape(-1, size // 2, 2).transpose(1, 2).reshape(-1)
-        where = "" if size == count else f" within each {size}"
-        if torch.equal(order, pairs):
-            return f"interleaved where the reference has halves{where}"
-        if torch.equal(order, halves):
-            return f"in halves where the reference interleaves them{where}"
-    breaks = (order.diff() != 1).nonzero()[:, 0] + 1
-    pieces = torch.tensor_split(order, breaks)
-    if len(pieces) <= 16:
-        return "in another order: " + ", ".join(f"{int(piece[0])}-{int(piece[-1])}" for piece in pieces)
-    return "in another order"
 
 
 FAMILIES = [row_order, column_order]

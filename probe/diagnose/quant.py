@@ -7,7 +7,8 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, Products, matrices, nearer, products
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.products import Products, nearer, products
 from probe.diagnose.schemes import SCHEMES, Scheme
 from probe.replay.program import Edit
 

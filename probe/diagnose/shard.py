@@ -7,7 +7,8 @@ import torch
 from probe.diagnose.case import Case
 from probe.diagnose.edits import result, with_value
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import Matrix, matrices, nearer
+from probe.diagnose.matrices import Matrix, matrices
+from probe.diagnose.products import nearer
 from probe.replay.program import Result
 
 RANKS = (2, 3, 4, 8)

@@ -13,7 +13,8 @@ from torch import nn
 from probe.diagnose.case import Case
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.rotation import LAYOUTS, Layout, Turn, joined, pairs, table_between
+from probe.diagnose.rotation import LAYOUTS, Layout, Turn, joined, pairs
+from probe.diagnose.rotation_table import table_between
 from probe.diagnose.spin import Spin, spin_of
 from probe.replay.program import Edit, Leaf, Program, Result
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from probe.diagnose.rotation import LAYOUTS, Turn, table_between
+from probe.diagnose.rotation import LAYOUTS, Turn
+from probe.diagnose.rotation_table import table_between
 from probe.diagnose.spin import NARROW, spin_of
 from probe.replay.program import Call, Leaf, Program, Result, Value
 

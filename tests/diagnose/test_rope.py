@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from probe.diagnose.rotation import pairs, table_between
+from probe.diagnose.rotation import pairs
+from probe.diagnose.rotation_table import table_between
 from probe.diagnose.spin import spin_of
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs

@@ -1,21 +1,19 @@
-"""What attention's mask hides, and with which number: the future, a window, padding."""
+"""What attention's mask hides: the future, a window, padding."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from probe.diagnose.case import Case
 from probe.diagnose.core import cores
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.mask_value import filled, numbers
 from probe.diagnose.masks import Pattern, pattern_of
 from probe.diagnose.scores import Scores
 
 MOST_WINDOWS = 64
 """Keys up to which every window is tried; beyond, powers of the root of two, and what lies between the best."""
-NUMBERS = tuple(10.0**tenth for tenth in range(11))
 Mask = Callable[[Pattern], Plan]
 """How a pattern takes the place of the one that is there."""
 
@@ -28,18 +26,12 @@ def in_cores(case: Case) -> Iterator[Hypothesis]:
         if pattern is not None:
             yield from patterns(pattern, partial(_planted, scores), core.module)
         if scores.masks:
-            yield from _numbers(scores)
+            yield from numbers(scores)
 
 
 def _planted(scores: Scores, pattern: Pattern) -> Plan:
     hidden, value = pattern.hidden(), scores.masked_value
-    return Plan(scores.remasked(lambda opened: _filled(opened, hidden, value)))
-
-
-def _filled(scores: torch.Tensor, hidden: torch.Tensor, value: float) -> torch.Tensor:
-    """In whatever dtype; the lowest number there is stays the lowest."""
-    lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(hidden.to(scores.device), value if value == -math.inf else max(value, lowest))
+    return Plan(scores.remasked(lambda opened: filled(opened, hidden, value)))
 
 
 def patterns(pattern: Pattern, plan: Mask, module: str = "") -> Iterator[Hypothesis]:
@@ -108,48 +100,6 @@ def _padding(pattern: Pattern, plan: Mask, module: str) -> Hypothesis:
         reference_value="hidden",
         candidate_value=lambda _: "seen",
         module=module,
-    )
-
-
-def _numbers(scores: Scores) -> Iterator[Hypothesis]:
-    """attn.mask_value: a number for minus infinity that is not far enough below, added to scores or in their place."""
-    hidden = scores.hidden
-    yield _number(scores, "is added to", lambda opened, number: opened - hidden.to(opened) * number)
-    yield _number(scores, "stands for", lambda opened, number: _filled(opened, hidden, -number))
-
-    if scores.masked_value > -torch.finfo(torch.float32).max:
-        yield _infinite(scores)
-
-
-def _infinite(scores: Scores) -> Hypothesis:
-    """Tokens that see nothing, as padding may, have NaN where the reference has a mean."""
-    own, hidden = scores.masked_value, scores.hidden
-    return Hypothesis(
-        "attn.mask_value",
-        lambda _: Plan(scores.remasked(lambda opened: opened.masked_fill(hidden, -math.inf))),
-        lambda _: (
-            f"minus infinity stands for masked scores where the reference has {own:.3g}: tokens that see nothing are "
-            "NaN; look for the mask's constant"
-        ),
-        reference_value=own,
-        candidate_value=lambda _: "-inf",
-        module=scores.core.module,
-    )
-
-
-def _number(scores: Scores, how: str, change: Callable[[torch.Tensor, float], torch.Tensor]) -> Hypothesis:
-    own = scores.masked_value
-    return Hypothesis(
-        "attn.mask_value",
-        lambda number: Plan(scores.remasked(lambda opened: change(opened, number))),
-        lambda number: (
-            f"{-number:.3g} {how} masked scores where the reference has {own:.3g}: look for the mask's constant"
-        ),
-        NUMBERS,
-        scale="log",
-        reference_value=own,
-        candidate_value=lambda number: -number,
-        module=scores.core.module,
     )
 
 

@@ -25,6 +25,7 @@ from probe.diagnose import (
     precision,
     quant,
     residual,
+    residual_order,
     rope,
     scaled_later,
     shard,
@@ -54,7 +55,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
-        *(rope, global_shift, attention, mlp, moe, residual, shard, quant, order, precision),
+        *(rope, global_shift, attention, mlp, moe, residual, residual_order, shard, quant, order, precision),
     )
     for family in module.FAMILIES
 )

@@ -1,29 +1,25 @@
-"""What is added to the residual stream: another factor, or something else than the reference adds."""
+"""What is added to the residual stream, and with which factor."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from probe.diagnose.case import Case
-from probe.diagnose.edits import only
 from probe.diagnose.experts import is_mixture
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.values import ADD, MULTIPLY
 from probe.replay.program import Call, Edit, Leaf, Result, Value
 
 HELPS = 0.9
 """Of the error before: a factor that leaves more than this is not tried."""
-_SUMS = {"add", "__add__", "__radd__", "add_", "__iadd__"}
-_PRODUCTS = {"mul", "__mul__", "__rmul__", "mul_"}
-_NORMS = {"layer_norm", "rms_norm", "rsqrt"}
 
 
 def sums(case: Case) -> list[Call]:
     """Additions of two tensors (B, T, C) or (N, C), neither a weight nor both embeddings, outside of mixtures."""
     found = []
     for call in case.program.calls:
-        if call.name not in _SUMS or len(call.args) < 2 or len(call.inputs) != 2:
+        if call.name not in ADD or len(call.args) < 2 or len(call.inputs) != 2:
             continue
         shapes = {tuple(case.program.value(value).shape) for value in call.inputs}
         weights = any(isinstance(value, Leaf) and value.is_weight for value in call.inputs)
@@ -90,7 +86,7 @@ def scaled(call: Call, position: int, factor: float) -> Hypothesis:
 
 def factor_of(value: Value) -> float:
     """The constant that a summand is multiplied by already."""
-    if isinstance(value, Leaf) or value.call.name not in _PRODUCTS:
+    if isinstance(value, Leaf) or value.call.name not in MULTIPLY:
         return 1.0
     numbers = [argument for argument in value.call.args if isinstance(argument, (int, float)) and argument]
     return float(numbers[0]) if len(numbers) == 1 else 1.0
@@ -121,40 +117,4 @@ def _branch_scale(leaf: Leaf, module: str, factor: float) -> Hypothesis:
     )
 
 
-def order(case: Case) -> Iterator[Hypothesis]:
-    """residual.order: a summand left out, or another tensor of the layer in its place or added to it."""
-    for call in sums(case):
-        for position in (0, 1):
-            if case.error.pair.reason != "weights":  # else it may be a tap of the block that holds a norm's weight
-                yield _order(Plan({call: only(1 - position)}), call.module)
-            operand = call.inputs[position]
-            if isinstance(operand, Leaf):
-                yield from _others(case, operand, call.module, replaces=True)
-    if not sums(case) and any(call.name in _NORMS for call in case.program.calls):
-        for leaf in case.program.leaves:
-            if leaf.name and not leaf.is_weight:
-                yield from _others(case, leaf, case.error.module.rpartition(".")[0], replaces=False)
-
-
-def _others(case: Case, leaf: Leaf, module: str, *, replaces: bool) -> Iterator[Hypothesis]:
-    for name, tensor in case.earlier().items():
-        if name != leaf.name and tensor.shape == leaf.tensor.shape:
-            now: Tensor = tensor.to(leaf.tensor)
-            yield _order(Plan(leaves={leaf: leaf.tensor + now}), module)
-            if replaces and not torch.equal(now, leaf.tensor):
-                yield _order(Plan(leaves={leaf: now}), module)
-
-
-def _order(plan: Plan, module: str) -> Hypothesis:
-    return Hypothesis(
-        "residual.order",
-        lambda _: plan,
-        lambda _: (
-            f"{module} adds its branches to the residual stream in another order: look whether it takes the stream "
-            "before or after the norm, and whether attention and the MLP stand side by side or one after the other"
-        ),
-        module=module,
-    )
-
-
-FAMILIES = [scale, branch_scale, order]
+FAMILIES = [scale, branch_scale]

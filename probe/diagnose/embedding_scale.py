@@ -10,13 +10,13 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, is_same
 from probe.diagnose.hypothesis import Hypothesis, changed
 from probe.diagnose.search import explains, fitted
+from probe.diagnose.values import MULTIPLY
 from probe.replay.program import Program, Result, Value
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 FELT = 0.1
 """Of the result: what twice the rows change, at least. An eps as large as a hundredth of their mean square changes
 less through a norm."""
-_TIMES = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}
 
 
 def scale(case: Case) -> Iterator[Hypothesis]:
@@ -56,7 +56,7 @@ def _module(case: Case, name: str) -> nn.Module | None:
 def scale_after(program: Program, rows: Value) -> float:
     """What the looked-up rows are multiplied by; 1 where by nothing."""
     for call in program.calls:
-        if call.name in _TIMES and any(is_same(value, rows) for value in call.inputs):
+        if call.name in MULTIPLY and any(is_same(value, rows) for value in call.inputs):
             return constant_of(call, program) or 1.0
     return 1.0
 

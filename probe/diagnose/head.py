@@ -12,13 +12,13 @@ from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.matrices import Matrix, matrices
 from probe.diagnose.products import least_change, products
 from probe.diagnose.unloaded import ALL, never
+from probe.diagnose.values import DIVIDE, MULTIPLY
 from probe.replay.program import Leaf, Program, Result, Value
 from probe.report import WeightFinding
 
 FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
 USUAL_CAPS = (15.0, 30.0, 50.0)
-_TIMES, _OVER = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}, {"div", "__truediv__", "true_divide"}
 
 
 def is_tied(case: Case, leaf: Leaf) -> bool:
@@ -82,7 +82,7 @@ def _scale(program: Program) -> Hypothesis:
     last = program.result
     number = (constant_of(last.call, program) if isinstance(last, Result) else None) or 1.0
     called = last.call.name if isinstance(last, Result) else ""
-    ours = 1 / number if called in _OVER else number if called in _TIMES else 1.0
+    ours = 1 / number if called in DIVIDE else number if called in MULTIPLY else 1.0
     return Hypothesis(
         "head.scale",
         lambda value: changed(last, lambda logits: logits * (value / ours)),

@@ -11,11 +11,11 @@ from probe.diagnose.cap import caps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import is_same, recomputed, result
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.values import MULTIPLY
 from probe.replay.program import Program, Result, Value
 
 NONE = "none"
 CONFUSED = ("GELU (erf)", "GELU (tanh)", "quick GELU, x sigmoid(1.702 x)", "SiLU")
-_PRODUCTS = {"mul", "__mul__", "__rmul__", "mul_"}
 _HALVES = {"chunk", "split", "tensor_split"}
 _FUSED = ("gate_up", "gate_and_up", "w13", "w1w3")
 
@@ -64,7 +64,7 @@ def exchanged(case: Case) -> Iterator[Hypothesis]:
     for one in activations(program):
         for product in program.calls:
             factors = [value for value in product.inputs if not is_same(value, one.result)]
-            if product.name in _PRODUCTS and len(product.inputs) == 2 and len(factors) == 1:
+            if product.name in MULTIPLY and len(product.inputs) == 2 and len(factors) == 1:
                 other, x = program.value(factors[0]), program.value(one.x)
                 if other.shape == x.shape and not is_same(factors[0], one.x):
                     gated[product.module].append((one, factors[0], Result(product)))

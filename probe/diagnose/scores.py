@@ -12,12 +12,11 @@ import torch
 
 from probe.diagnose.axes import Change
 from probe.diagnose.core import Core
+from probe.diagnose.values import DIVIDE, MULTIPLY
 from probe.replay.program import Call, Edit, Result, Value
 
 MASKED = -1e3
 """What lies below is no score: a mask made it so."""
-_TIMES = {"mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply"}
-_OVER = {"div", "__truediv__", "div_", "__itruediv__", "true_divide"}
 _LAYOUT = {"view", "reshape", "transpose", "contiguous", "permute", "to", "float", "expand", "__getitem__", "unflatten"}
 
 
@@ -128,16 +127,16 @@ class Scores:
 
     def _factor(self, call: Call) -> float:
         """By what plain number a call multiplies; 1 if it does something else."""
-        if call.name not in _TIMES | _OVER:
+        if call.name not in MULTIPLY | DIVIDE:
             return 1.0
         numbers = [float(argument) for argument in call.args if isinstance(argument, (int, float))]
         single = [self.core.of(v) for v in call.inputs if self.core.of(v).numel() == 1]
         numbers += [float(tensor) for tensor in single]
-        return 1.0 if len(numbers) != 1 else numbers[0] if call.name in _TIMES else 1 / numbers[0]
+        return 1.0 if len(numbers) != 1 else numbers[0] if call.name in MULTIPLY else 1 / numbers[0]
 
     def _factors_before(self, value: Value) -> float:
         scale = 1.0
-        while isinstance(value, Result) and value.call.name in _TIMES | _OVER | _LAYOUT:
+        while isinstance(value, Result) and value.call.name in MULTIPLY | DIVIDE | _LAYOUT:
             factor = self._factor(value.call)
             if value.call.name not in _LAYOUT and factor == 1.0:
                 break

@@ -8,9 +8,9 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import only, result
 from probe.diagnose.experts import is_mixture, num_experts
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.values import ADD
 from probe.replay.program import Call, Leaf, Value
 
-_SUMS = {"add", "__add__", "__radd__", "add_", "__iadd__"}
 OPEN = 10.0
 """A gate's logit from which on its sigmoid is 1 but for 5e-5."""
 
@@ -27,7 +27,7 @@ def shared_expert(case: Case) -> Iterator[Hypothesis]:
 
 
 def _left_out(case: Case, call: Call) -> Iterator[Hypothesis]:
-    if call.name in _SUMS and len(call.args) == 2 and len(call.inputs) == 2:
+    if call.name in ADD and len(call.args) == 2 and len(call.inputs) == 2:
         for position in (0, 1):
             routed = _is_routed(case, call.inputs[1 - position])
             if routed and not _is_routed(case, call.inputs[position]):

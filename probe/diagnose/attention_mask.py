@@ -10,6 +10,7 @@ from probe.diagnose.core import cores
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.mask_value import filled, numbers
 from probe.diagnose.masks import Pattern, pattern_of
+from probe.diagnose.score_edits import remasked
 from probe.diagnose.scores import Scores
 
 MOST_WINDOWS = 64
@@ -31,7 +32,7 @@ def in_cores(case: Case) -> Iterator[Hypothesis]:
 
 def _planted(scores: Scores, pattern: Pattern) -> Plan:
     hidden, value = pattern.hidden(), scores.masked_value
-    return Plan(scores.remasked(lambda opened: filled(opened, hidden, value)))
+    return Plan(remasked(scores, lambda opened: filled(opened, hidden, value)))
 
 
 def patterns(pattern: Pattern, plan: Mask, module: str = "") -> Iterator[Hypothesis]:

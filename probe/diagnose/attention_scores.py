@@ -10,6 +10,7 @@ from probe.diagnose.case import Case
 from probe.diagnose.core import Core, cores
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.score_edits import before_softmax, without_sinks
 from probe.diagnose.scores import Scores
 
 FACTORS = tuple(2.0**power for power in range(-8, 9))
@@ -92,7 +93,7 @@ def _capped(cap: Cap, module: str) -> Iterator[Hypothesis]:
 def _added(scores: Scores) -> Hypothesis:
     return Hypothesis(
         "attn.softcap",
-        lambda cap: Plan(dict([scores.before_softmax(lambda given: cap * torch.tanh(given / cap))])),
+        lambda cap: Plan(dict([before_softmax(scores, lambda given: cap * torch.tanh(given / cap))])),
         lambda cap: f"scores are capped at {cap:g} where the reference does not cap them",
         CAPS,
         scale="log",
@@ -111,7 +112,7 @@ def sink(case: Case) -> Iterator[Hypothesis]:
 def _sink_dropped(scores: Scores) -> Hypothesis:
     return Hypothesis(
         "attn.sink",
-        lambda _: Plan(dict([scores.without_sinks()])),
+        lambda _: Plan(dict([without_sinks(scores)])),
         lambda _: "softmax has no sinks beside the scores, which the reference has: look for weights that nobody read",
         reference_value="sinks",
         candidate_value=lambda _: "none",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.score_edits import remasked
 from probe.diagnose.scores import Scores
 
 NUMBERS = tuple(10.0**tenth for tenth in range(11))
@@ -32,7 +33,7 @@ def _infinite(scores: Scores) -> Hypothesis:
     own, hidden = scores.masked_value, scores.hidden
     return Hypothesis(
         "attn.mask_value",
-        lambda _: Plan(scores.remasked(lambda opened: opened.masked_fill(hidden, -math.inf))),
+        lambda _: Plan(remasked(scores, lambda opened: opened.masked_fill(hidden, -math.inf))),
         lambda _: (
             f"minus infinity stands for masked scores where the reference has {own:.3g}: tokens that see nothing are "
             "NaN; look for the mask's constant"
@@ -47,7 +48,7 @@ def _number(scores: Scores, how: str, change: Callable[[torch.Tensor, float], to
     own = scores.masked_value
     return Hypothesis(
         "attn.mask_value",
-        lambda number: Plan(scores.remasked(lambda opened: change(opened, number))),
+        lambda number: Plan(remasked(scores, lambda opened: change(opened, number))),
         lambda number: (
             f"{-number:.3g} {how} masked scores where the reference has {own:.3g}: look for the mask's constant"
         ),

@@ -3,17 +3,14 @@
 Scores are (..., T, S): T tokens ask, S are asked.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 
-from probe.diagnose.axes import Change
 from probe.diagnose.core import Core
 from probe.diagnose.values import DIVIDE, MULTIPLY
-from probe.replay.program import Call, Edit, Result, Value
+from probe.replay.program import Call, Result, Value
 
 MASKED = -1e3
 """What lies below is no score: a mask made it so."""
@@ -62,7 +59,7 @@ class Scores:
     def hidden(self) -> torch.Tensor:
         """(..., T, S): what the masks hide; axes along which they are the same have length 1."""
         if not self.masks:
-            shape = self.core.of(self._scores_in(self.core.path[0] if self.core.path else self.core.softmax)).shape
+            shape = self.core.of(self.given_to(self.core.path[0] if self.core.path else self.core.softmax)).shape
             return torch.zeros(shape[-2:], dtype=torch.bool)
         hidden = self._after(self.masks[-1]) < MASKED
         for dim in range(hidden.dim() - 2):
@@ -75,42 +72,7 @@ class Scores:
         """What stands where something is hidden."""
         return float(self._after(self.masks[-1]).min()) if self.masks else float("-inf")
 
-    def before_softmax(self, change: Change) -> tuple[Call, Edit]:
-        """Scores changed before they are masked: an edit of the first mask's call, or of what else comes next."""
-        call = next(iter(self.masks), self.sink or self.core.softmax)
-        return call, _given(call, self._scores_in(call), change)
-
-    def without_sinks(self) -> tuple[Call, Edit]:
-        """The sinks' call with nothing to be seen in the place of the sinks."""
-        assert self.sink is not None
-        keys = self.core.of(self._scores_in(self.sink)).shape[-1]
-
-        def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            parts = [each if each.shape[-1] == keys else torch.full_like(each, float("-inf")) for each in args[0]]
-            return function(parts, *args[1:], **kwargs)
-
-        return self.sink, edit
-
-    def remasked(self, mask: Change) -> dict[Call, Edit]:
-        """`mask` is given scores of which nothing is hidden, in the place of all masks."""
-        if not self.masks:
-            return dict([self.before_softmax(mask)])
-        edits = {call: self._open(call) for call in self.masks}
-        last = edits[self.masks[-1]]
-        edits[self.masks[-1]] = lambda function, args, kwargs: mask(last(function, args, kwargs))
-        return edits
-
-    def _open(self, call: Call) -> Edit:
-        """A mask's call that hides nothing; what else it adds to scores stays."""
-        place = call.args.index(self._scores_in(call))
-
-        def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            made = function(*args, **kwargs)
-            return torch.where(made < MASKED, args[place], made)
-
-        return edit
-
-    def _scores_in(self, call: Call) -> Value:
+    def given_to(self, call: Call) -> Value:
         """Which of a call's arguments comes from the product."""
         before = {id(self.core.product), *(id(each) for each in self.core.path)}
         return next(value for value in call.inputs if isinstance(value, Result) and id(value.call) in before)
@@ -121,7 +83,7 @@ class Scores:
         return self.core.of(next(v for v in following.inputs if isinstance(v, Result) and v.call is call))
 
     def _hides(self, call: Call) -> bool:
-        value = self._scores_in(call)
+        value = self.given_to(call)
         before, after = self.core.of(value), self._after(call)
         return value in call.args and before.shape == after.shape and bool(((after < MASKED) & (before > MASKED)).any())
 
@@ -142,19 +104,3 @@ class Scores:
                 break
             scale, value = scale * factor, value.call.inputs[0]
         return scale
-
-
-def _given(call: Call, value: Value, change: Change) -> Edit:
-    """The call with `change` of one of its arguments, which may stand in a list."""
-    place = next(i for i, a in enumerate(call.args) if a is value or (isinstance(a, (tuple, list)) and value in a))
-    inner = call.args[place].index(value) if call.args[place] is not value else None
-
-    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        given = args[place]
-        if inner is None:
-            given = change(given)
-        else:
-            given = [change(each) if index == inner else each for index, each in enumerate(given)]
-        return function(*args[:place], given, *args[place + 1 :], **kwargs)
-
-    return edit

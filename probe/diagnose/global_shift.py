@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis
-from probe.diagnose.rope_angles import moved
+from probe.diagnose.rope_positions import moved
 from probe.diagnose.rope_tables import angles
 from probe.diagnose.turns import sides
 

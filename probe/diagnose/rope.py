@@ -1,22 +1,19 @@
-"""Rotary embeddings at attention: left out, done twice, other pairs of channels, queries and keys apart, angles."""
+"""Rotary embeddings at attention: left out, done twice, or with other pairs of channels; and all else about them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan
 from probe.diagnose.rope_angles import of_angles
+from probe.diagnose.rope_apart import apart, rows
 from probe.diagnose.rope_order import MESSAGE, ORDERS, exchanged, is_moved, normed_late, turned_input
 from probe.diagnose.rope_tables import angles
 from probe.diagnose.rotation import LAYOUTS, Layout, Turn
-from probe.diagnose.turns import sides
+from probe.diagnose.turns import Sides, sides
 from probe.replay.program import Edit
 
-OFFSETS = (1, -1, 2, -2, 3, -3, 4, -4)
-"""Of queries against keys; what both have in common changes no score."""
 PAIRS = {"halves": "channels i and i + D/2", "neighbours": "channels 2i and 2i + 1"}
-Sides = Mapping[str, tuple[Turn, ...]]
 
 
 def in_norms(case: Case) -> Iterator[Hypothesis]:
@@ -95,46 +92,6 @@ def layout(found: Sides, ours: Layout) -> Hypothesis:
         ),
         (ours, theirs),
     )
-
-
-def rows(found: Sides) -> Iterator[Hypothesis]:
-    """rope.layout: rows of queries, or of keys, in the order that another layout wants."""
-    for read, written in (LAYOUTS, LAYOUTS[::-1]):
-        yield Hypothesis(
-            "rope.layout",
-            partial(_permuted, found, written, read),
-            lambda side: (
-                f"rows of {side} are in another order in each head, that of another layout of the rotary embedding: "
-                "look for a converter that permutes q alone or k alone"
-            ),
-            tuple(side for side in found if len(found[side]) == 1),
-            reference_value=read,
-            candidate_value=partial(_given, written),
-        )
-
-
-def apart(found: Sides) -> Iterator[Hypothesis]:
-    """rope.position: queries and keys of one token at different positions."""
-    for turn in found["queries"]:
-        if (spin := turn.spin) is not None:
-            yield Hypothesis(
-                "rope.position",
-                lambda offset: Plan({turn.call: turn.at(replace(spin, positions=spin.positions + offset))}),  # noqa: B023
-                lambda offset: (
-                    f"queries stand {offset:+d} from the position of their own keys: "
-                    "look for a cache length or an offset that one of the two is given"
-                ),
-                OFFSETS,
-                reference_value=0,
-            )
-
-
-def _given(value: str, _: str) -> str:
-    return value
-
-
-def _permuted(found: Sides, written: Layout, read: Layout, side: str) -> Plan:
-    return Plan({turn.call: turn.permuted(written, read) for turn in found[side]})
 
 
 def _of_side(

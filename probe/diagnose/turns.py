@@ -1,5 +1,6 @@
 """Which calls of a program turn queries and keys by their position, found in the values and not in the code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,9 @@ class Sight:
 
     bit: int
     tensor: torch.Tensor
+
+
+Sides = Mapping[str, tuple[Turn, ...]]
 
 
 def turns(program: Program) -> tuple[Turn, ...]:

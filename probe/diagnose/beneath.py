@@ -59,7 +59,7 @@ def look_beneath(case: Case) -> Seen:
     program = Program(case.program.result)
     with InFloat64():
         exact = program.value(program.result)
-        hypotheses = list(_usual(replace(case, program=program)))
+        hypotheses = list(usual(replace(case, program=program)))
     narrow: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
     kind = max(narrow, case.exact.dtype, key=lambda one: _COARSER.get(one, 0))
     candidate = case.candidate.to(kind)
@@ -93,7 +93,8 @@ def look_beneath(case: Case) -> Seen:
     return Seen(tuple(found), manner_of(case, way))
 
 
-def _usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
+def usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
+    """What is asked of a place."""
     for family in FAMILIES:
         for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.usual:

@@ -30,18 +30,14 @@ from probe.diagnose import (
     scaled_later,
     shard,
 )
-from probe.diagnose.beneath import is_beneath, look_beneath
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader, tap_reader
+from probe.diagnose.hidden import Hidden, merged_with
 from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
 from probe.diagnose.merge import Part, merged, moved_norms, parts
-from probe.diagnose.pooled import merged_with, proven
 from probe.diagnose.precision import harmless
-from probe.diagnose.proof import proved
+from probe.diagnose.proof import proved, weighed
 from probe.diagnose.search import explanations
-from probe.diagnose.untold import untold
-from probe.diagnose.ways import Manner, told
-from probe.diagnose.witness import Witness
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
@@ -71,6 +67,8 @@ class Diagnosis:
     """The part of the output's error that those at places at fault explain together: see probe.diagnose.proof."""
     beneath: tuple[LocalError, ...] = ()
     """Where the bugs begin that no norm of an error shows."""
+    harmless: tuple[LocalError, ...] = ()
+    """Places at fault for which honest rounding is all that there is."""
     notes: tuple[str, ...] = ()
     """What this input cannot show."""
 
@@ -97,12 +95,15 @@ def diagnose(
     search = _Search()
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
-    witnesses: list[Witness] = []
-    manners: list[Manner] = []
+    hidden = Hidden()
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
-        case = case_of(model, meeting, error, rounded, audited) if id(error) in wanted else None
+        is_open = id(error) in wanted
+        case = case_of(model, meeting, error, rounded, audited) if is_open or hidden.wants(error) else None
         if case is None:
+            return
+        if not is_open:
+            hidden.plant(case)
             return
         open_places = {place.pair.reference.name for place in places if id(place) not in explained}
         if not any(leaf.name in open_places for leaf in case.program.leaves):
@@ -114,25 +115,24 @@ def diagnose(
 
     def look_low(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited)
-        if case is not None and is_beneath(case):
-            seen = look_beneath(case)
-            witnesses.extend(seen.witnesses)
-            manners.extend([seen.manner] if seen.manner else [])
+        if case is not None:
+            hidden.hear(case)
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, progress)
     settled, places = scaled_later.joined(explained, places)
     unknown = [place for place in places if id(place) not in settled]
     found = merged(moved_norms([part for place in places for part in settled.get(id(place), ())]))
-    share = None
-    named: tuple[Finding, ...] = ()
-    if found:
+    below = hidden.found
+    found, unseen = merged_with(found, below)
+    if found or unseen:
         progress("planting what was found")
-        named, share = proved(reference, candidate, mapping, model, found)
-    hidden = proven(witnesses)
+    named, share = proved(reference, candidate, mapping, model, found)
+    known = (*named, *weighed(reference, candidate, mapping, model, found, unseen, is_all=not unknown))
     order = {error.pair.reference.name: index for index, error in enumerate(errors)}
-    known = merged_with(named, [one for one, _ in hidden])
-    ordered = sorted((*known, *findings(unknown), *told(manners)), key=lambda one: order.get(one.span[1], len(order)))
-    return Diagnosis(tuple(ordered), share, tuple(place for _, place in hidden), untold(witnesses))
+    ordered = sorted((*known, *findings(unknown), *hidden.manners), key=lambda one: order.get(one.span[1], len(order)))
+    bugs = {id(place) for one in found if not one.finding.is_honest for place in one.places}
+    blameless = tuple(place for place in places if id(place) in settled and id(place) not in bugs)
+    return Diagnosis(tuple(ordered), share, tuple(one.places[0] for one in below), blameless, hidden.notes)
 
 
 class _Search:

@@ -38,8 +38,8 @@ class Found:
 
     finding: Finding
     plantings: tuple[Planting, ...]
-    order: int
-    """When the reference's run meets it first."""
+    places: tuple[LocalError, ...]
+    """In order of execution."""
 
 
 def parts(case: Case, alternatives: Sequence[Sequence[Tried]]) -> tuple[Part, ...]:
@@ -93,7 +93,7 @@ def merged(found: Sequence[Part]) -> tuple[Found, ...]:
     for part in found:
         kinds[part.cause, _name(part.reference_value), _name(part.candidate_value)].append(part)
     return tuple(
-        Found(_finding(alike), once([part.planting for part in alike]), alike[0].place.pair.reference.order)
+        Found(_finding(alike), once([part.planting for part in alike]), tuple(part.place for part in alike))
         for alike in kinds.values()
     )
 

@@ -2,10 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from probe.diagnose.witness import Evidence, Witness, together
-from probe.replay.local_error import LocalError
 from probe.report import Finding
 from probe.tap import template
 
@@ -18,6 +17,14 @@ POOLS: tuple[Callable[[Witness], Hashable], ...] = (
 
 
 @dataclass(frozen=True)
+class Proven:
+    """What is true of some modules, and what all their places together say of it."""
+
+    witness: Witness
+    finding: Finding
+
+
+@dataclass(frozen=True)
 class Sure:
     """One hypothesis of which enough witnesses together are sure."""
 
@@ -26,8 +33,8 @@ class Sure:
     modules: tuple[str, ...]
 
 
-def proven(witnesses: Sequence[Witness]) -> list[tuple[Finding, LocalError]]:
-    """One finding for each cause and value, and the place where it begins; witnesses in order of execution."""
+def proven(witnesses: Sequence[Witness]) -> list[Proven]:
+    """One for each cause and value; witnesses in order of execution."""
     claimed: dict[str, list[Sure]] = defaultdict(list)
     for sure in _sure(witnesses):
         for module in sure.modules:
@@ -35,16 +42,12 @@ def proven(witnesses: Sequence[Witness]) -> list[tuple[Finding, LocalError]]:
     best = {module: max(sures, key=lambda one: one.witness.gain) for module, sures in claimed.items()}
     chosen: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for module, sure in best.items():
-        chosen[_kind(sure.witness)].append(module)
+        chosen[sure.witness.kind].append(module)
     return [_finding(together(_of(witnesses, kind, set(modules))), modules) for kind, modules in chosen.items()]
 
 
-def _kind(one: Witness) -> tuple[object, ...]:
-    return one.cause, one.reference_value, one.value
-
-
 def _of(witnesses: Iterable[Witness], kind: tuple[object, ...], modules: set[str]) -> list[Witness]:
-    return [one for one in witnesses if _kind(one) == kind and one.module in modules]
+    return [one for one in witnesses if one.kind == kind and one.module in modules]
 
 
 def _sure(witnesses: Sequence[Witness]) -> list[Sure]:
@@ -52,7 +55,7 @@ def _sure(witnesses: Sequence[Witness]) -> list[Sure]:
     for pool in POOLS:
         groups: dict[Hashable, list[Witness]] = defaultdict(list)
         for one in witnesses:
-            groups[_kind(one), pool(one)].append(one)
+            groups[one.kind, pool(one)].append(one)
         for alike in groups.values():
             whole = together(alike)
             evidence = whole.verdict
@@ -69,7 +72,7 @@ def _modules(alike: list[Witness]) -> tuple[str, ...]:
     return tuple(module for module, ones in each.items() if not together(ones).denied)
 
 
-def _finding(whole: Witness, modules: list[str]) -> tuple[Finding, LocalError]:
+def _finding(whole: Witness, modules: list[str]) -> Proven:
     place = whole.places[0]
     evidence = whole.verdict
     sure = f"; {evidence.words}" if evidence else ""
@@ -85,23 +88,4 @@ def _finding(whole: Witness, modules: list[str]) -> tuple[Finding, LocalError]:
         coefficient=evidence.coefficient if evidence else None,
         stderr=evidence.stderr if evidence else None,
     )
-    return finding, place
-
-
-def merged_with(found: Sequence[Finding], hidden: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Both; where they say the same of different modules, one bug shows above the floor in some of them only."""
-    kinds = {_said(one): index for index, one in enumerate(found)}
-    whole, others = list(found), []
-    for one in hidden:
-        index = kinds.get(_said(one))
-        if index is None:
-            others.append(one)
-        else:
-            known = whole[index]
-            whole[index] = replace(known, modules=tuple(dict.fromkeys((*known.modules, *one.modules))))
-    return (*whole, *others)
-
-
-def _said(one: Finding) -> tuple[str, ...]:
-    values = (one.reference_value, one.candidate_value)
-    return one.cause, *(f"{value:.1g}" if isinstance(value, float) else str(value) for value in values)
+    return Proven(whole, finding)

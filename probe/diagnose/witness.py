@@ -55,6 +55,11 @@ class Witness:
         )
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """What is said, whatever the module."""
+        return self.cause, self.reference_value, self.value
+
+    @property
     def verdict(self) -> "Evidence | None":
         """By flips, unless what they say is too large to be true in float64; or else by projection."""
         flipped = None if _is_less(self.projection) else of_flips(self.flips)

@@ -57,15 +57,18 @@ def diff(
         explained: float | None = None
         beneath: tuple[LocalError, ...] = ()
         hidden: tuple[str, ...] = ()
+        harmless: set[int] = set()
         if replay:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
             checks, beneath, hidden = (*checks, shown.check), shown.diagnosis.beneath, shown.diagnosis.notes
+            harmless = {id(place) for place in shown.diagnosis.harmless}
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         is_honest = bool(found) and all(one.is_honest for one in found)
-        first = None if is_honest else first_place(places_at_fault(errors or (), beneath))
+        places = [place for place in places_at_fault(errors or (), beneath) if id(place) not in harmless]
+        first = None if is_honest else first_place(places)
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from probe.locate import ABOVE_FLOOR
-from probe.report import Finding
+from probe.report import Finding, Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
 from tests.zoo.draw import look_trained
@@ -97,3 +97,17 @@ def test_a_bug_that_shows_in_one_layer_and_hides_in_another_is_planted_in_both(c
     (finding,) = report.findings
     assert finding.modules == tuple(f"model.layers.{i}.input_layernorm" for i in range(2))
     assert finding.share is not None
+
+
+def test_the_first_place_is_that_of_a_bug_and_not_of_rounding(compare: Compare):
+    """Activations kept in bfloat16 stand above float32's floor, before the bug and behind it."""
+    reference, candidate = build("llama", SIZE), build("llama", SIZE)
+    for layer in candidate.model.layers:
+        layer.mlp.register_forward_hook(lambda module, args, out: out.bfloat16().float())
+    candidate.model.layers[1].input_layernorm.variance_epsilon = 1e-3
+    report = compare(reference, candidate, inputs("llama", SIZE))
+    honest, bug = report.findings
+    assert (honest.cause, bug.cause) == ("precision.storage", "norm.eps")
+    assert honest.module == "model.layers.0.mlp"
+    assert report.first.module == bug.module == "model.layers.1.input_layernorm"
+    assert report.verdict is Verdict.DIVERGED

@@ -47,6 +47,23 @@ def _is_number(given: Any) -> bool:
     return isinstance(given, (int, float)) and not isinstance(given, bool)
 
 
+def taking(call: Call, value: Value, change: Callable[[torch.Tensor], torch.Tensor]) -> Edit:
+    """The call with `value` among its arguments, in lists too, changed."""
+
+    def changed(argument: Any, given: Any) -> Any:
+        if isinstance(argument, (Leaf, Result)) and is_same(argument, value):
+            return change(given)
+        if type(argument) in (tuple, list):
+            return type(given)(changed(one, other) for one, other in zip(argument, given, strict=True))
+        return given
+
+    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        taken = tuple(changed(one, given) for one, given in zip(call.args, args, strict=True))
+        return function(*taken, **{key: changed(call.kwargs.get(key), given) for key, given in kwargs.items()})
+
+    return edit
+
+
 def recomputed(
     program: Program, target: Result, sources: Sequence[Value], compute: Callable[..., torch.Tensor]
 ) -> dict[Call, Edit]:

@@ -8,6 +8,7 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.causes import CAUSES
+from probe.diagnose.wire import Wire
 from probe.replay.program import Call, Edit, Leaf, Program, Value
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -25,6 +26,8 @@ class Plan:
     is multiplied before all are added up."""
     taps: Mapping[Leaf, Change] = field(default_factory=dict)
     """Taps that the program starts from, and what the candidate made of them on the way."""
+    wires: tuple[Wire, ...] = ()
+    """What the edits take from other taps."""
 
     @property
     def given(self) -> dict[Leaf, torch.Tensor]:
@@ -46,7 +49,7 @@ class Plan:
             taps[leaf] = _chained(self.taps[leaf], other.taps[leaf])
         ours = tuple((factor, term.joined(replace(other, terms=()))) for factor, term in self.terms)
         theirs = tuple((factor, replace(self, terms=()).joined(term)) for factor, term in other.terms)
-        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs, taps)
+        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs, taps, self.wires + other.wires)
 
 
 def changed(value: Value, change: Change) -> Plan:

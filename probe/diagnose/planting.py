@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.diagnose.hypothesis import Change, Plan
+from probe.diagnose.wire import Wire
 from probe.replay.nested import makes_tensors, mapped
 from probe.replay.program import Edit
 from probe.replay.unfused import Unfused
@@ -33,16 +34,21 @@ class Planting:
     """Names of weights, and what stands in their place."""
     taps: tuple[tuple[str, Change], ...] = ()
     """Names of taps, and what becomes of them."""
+    wires: tuple[Wire, ...] = ()
+    """What the edits take from other taps."""
 
     def joined(self, other: "Planting") -> "Planting":
         """Both; where both answer one call, the other one's edit sees this one's result."""
-        return Planting(self.edits + other.edits, self.weights + other.weights)
+        edits, weights = self.edits + other.edits, self.weights + other.weights
+        return Planting(edits, weights, self.taps + other.taps, self.wires + other.wires)
 
 
 def planting(plan: Plan) -> Planting:
     edits = tuple(((call.module, call.number, call.index), call.name, edit) for call, edit in plan.edits.items())
     weights = tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items())
-    return Planting(edits, weights, tuple((leaf.name, change) for leaf, change in plan.taps.items()))
+    for wire in plan.wires:
+        wire.tensor = None
+    return Planting(edits, weights, tuple((leaf.name, change) for leaf, change in plan.taps.items()), plan.wires)
 
 
 def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:
@@ -60,21 +66,31 @@ def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:
 def planted(model: nn.Module, plantings: Sequence[Planting]) -> Iterator[None]:
     """Within this block the model computes as the candidate does; neither its weights nor its code are touched."""
     changes = {name: change for one in plantings for name, change in one.taps}
+    wires = [wire for one in plantings for wire in one.wires]
 
     def at(call: Call, port: str, tensor: torch.Tensor) -> torch.Tensor:
-        change = changes.get(tap_name(call.name, call.number, port))
-        return tensor if change is None else change(tensor)
+        name = tap_name(call.name, call.number, port)
+        with torch._C.DisableTorchFunction():  # what is done here is none of the module's own calls
+            now = changes[name](tensor) if name in changes else tensor
+            for wire in wires:
+                if wire.name == name:
+                    wire.tensor = now.clone()
+        return now
 
     def on_inputs(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return replace_inputs(args, kwargs, partial(at, call)) if changes else None
+        return replace_inputs(args, kwargs, partial(at, call)) if changes or wires else None
 
     def on_output(call: Call, output: Any) -> Any:
-        return replace_outputs(output, partial(at, call)) if changes else None
+        return replace_outputs(output, partial(at, call)) if changes or wires else None
 
-    with watching(model, on_inputs, on_output) as current:
-        mode = _Planted(model, plantings, lambda: (call.name, call.number) if (call := current()) else ("", 0))
-        with mode, Unfused():
-            yield
+    try:
+        with watching(model, on_inputs, on_output) as current:
+            mode = _Planted(model, plantings, lambda: (call.name, call.number) if (call := current()) else ("", 0))
+            with mode, Unfused():
+                yield
+    finally:
+        for wire in wires:
+            wire.tensor = None
 
 
 class _Planted(TorchFunctionMode):

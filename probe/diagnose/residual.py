@@ -7,7 +7,7 @@ from torch import nn
 
 from probe.diagnose.case import Case
 from probe.diagnose.experts import is_mixture
-from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.values import ADD, MULTIPLY
 from probe.replay.program import Call, Edit, Leaf, Result, Value
 
@@ -108,7 +108,7 @@ def branch_scale(case: Case) -> Iterator[Hypothesis]:
 def _branch_scale(leaf: Leaf, module: str, factor: float) -> Hypothesis:
     return Hypothesis(
         "residual.scale",
-        lambda value: Plan(leaves={leaf: leaf.tensor * value}),
+        lambda value: changed(leaf, lambda given: given * value),
         lambda value: f"what {module} gives is multiplied by {value:.3g}: look for a multiplier that the port adds",
         tuple(sorted(factor * near for near in (0.9, 1.0, 1.1))),
         scale="linear",

@@ -8,6 +8,8 @@ from probe.diagnose.edits import constant
 from probe.diagnose.planting import Planting, planted
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.pairs import pair
+from tests.zoo.plan import bug_named
 
 
 def two(name: str) -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:
@@ -35,6 +37,21 @@ def test_a_rotary_base_is_another_in_cosines_and_in_sines(compare: Compare):
     candidate.model.rotary_emb.inv_freq = candidate.model.rotary_emb.inv_freq**1.1
     report = compare(reference, candidate, fed)
     assert [one.cause for one in report.findings] == ["rope.theta"]
+    assert report.explained == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bug", "view", "style"),
+    [
+        ("one after the other", "gpt-neox", "transformers"),
+        ("side by side", "gpt-neox", "transformers"),
+        ("residual taken after the norm", "llama", "plain decoder"),
+    ],
+)
+def test_a_tensor_from_elsewhere_is_the_models_own_once_planted(compare: Compare, bug: str, view: str, style: str):
+    both = pair(bug_named(bug), view, seed=8, style=style)
+    report = compare(both.reference, both.candidate, both.inputs, candidate_inputs=both.candidate_inputs)
+    assert {one.cause for one in report.findings} == {"residual.order"}
     assert report.explained == pytest.approx(1.0, abs=1e-6)
 
 

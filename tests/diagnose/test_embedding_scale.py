@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from probe.report import Finding, Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
-from tests.zoo.pairs import ported
+from tests.zoo.ported import ported
 
 SIZE = Size(hidden=96)
 """9.798 is its root, which bfloat16 makes 9.8125."""

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
-from tests.zoo.pairs import cast, ported
+from tests.zoo.pairs import cast
+from tests.zoo.ported import ported
 
 NARROW = [torch.float32, torch.bfloat16]
 STYLES = ["transformers", "plain decoder"]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
-from tests.zoo.benign import cast_after_weight, cast_before_weight, gelu_table
 from tests.zoo.bug import Site
 from tests.zoo.draw import look_trained
+from tests.zoo.honest import cast_after_weight, cast_before_weight, gelu_table
 from tests.zoo.plants import with_function, wrap
 
 SIZE = Size(hidden=96, layers=2, tokens=40)

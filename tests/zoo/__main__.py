@@ -15,9 +15,10 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.zoo.draw import PARTS
+from tests.zoo.misses import line
 from tests.zoo.plan import planned
 from tests.zoo.runs import quiet, run
-from tests.zoo.table import line, print_tables
+from tests.zoo.table import print_tables
 
 
 def main() -> None:

@@ -1,10 +1,5 @@
-"""Small transformers models of many architectures, with weights that do not hide bugs.
+"""Small transformers models of many architectures, with weights that do not hide bugs."""
 
-Default initialisation does: norms are all ones, logits tiny. Here norm weights vary, and matrices keep the size of
-what they multiply.
-"""
-
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +7,8 @@ from typing import Any
 import torch
 import transformers as T
 from torch import nn
+
+from tests.zoo.filling import fill
 
 VOCABULARY = 256
 
@@ -140,22 +137,8 @@ def build(name: str, size: Size = Size(), seed: int = 0, attention: str = "eager
     config._attn_implementation = attention
     torch.manual_seed(seed)
     model = getattr(T, model_class)(config).eval()
-    _fill(model, torch.Generator().manual_seed(seed), offset_norms="gemma" in name)
+    fill(model, torch.Generator().manual_seed(seed), offset_norms="gemma" in name)
     return model
-
-
-@torch.no_grad()
-def _fill(model: nn.Module, generator: torch.Generator, *, offset_norms: bool) -> None:
-    """Norms vary around what leaves the scale alone: 1, or 0 where the model adds 1 to them."""
-    for name, parameter in model.named_parameters():
-        noise = torch.randn(parameter.shape, generator=generator)
-        is_norm = parameter.dim() == 1 and name.endswith("weight")
-        if is_norm:
-            parameter.copy_((0.0 if offset_norms else 1.0) + 0.2 * noise)
-        elif parameter.dim() == 1:
-            parameter.copy_(0.1 * noise)
-        else:
-            parameter.copy_(noise / math.sqrt(parameter[0].numel()))
 
 
 def inputs(name: str, size: Size = Size(), seed: int = 0) -> dict[str, torch.Tensor]:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.zoo.roles import VIEWS, Roles
+from tests.zoo.roles import Roles
+from tests.zoo.views import VIEWS
 
 
 @dataclass(frozen=True)

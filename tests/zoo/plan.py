@@ -7,10 +7,13 @@ import torch
 
 from tests.zoo.benign import BENIGN, Benign, benign_pair
 from tests.zoo.bug import Bug
+from tests.zoo.decoder.convert import INPUT as DECODERS
+from tests.zoo.decoder.settings import VIEWS as DECODED
 from tests.zoo.draw import choose
-from tests.zoo.pairs import DECODED, DECODERS, PORTS, SAME_CODE, Pair, fits, pair, styles_of
+from tests.zoo.pairs import Pair, pair
 from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards, specs
-from tests.zoo.roles import VIEWS
+from tests.zoo.ported import PORTS, SAME_CODE, fits, styles_of
+from tests.zoo.views import VIEWS
 
 FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards, specs)
 BUGS: list[Bug] = specs.with_specs([bug for family in FAMILIES for bug in family.BUGS])

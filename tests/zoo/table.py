@@ -1,4 +1,4 @@
-"""Outcomes as tables: of each part and dtype, of each cause, of the peers' rules, and the misses in one line each."""
+"""Outcomes as tables: of each part and dtype, of each cause, of the peers' rules; and what was missed."""
 
 import statistics
 from collections import defaultdict
@@ -9,17 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.zoo.judge import Outcome
-
-ENOUGH = 5.0
-"""Standard deviations from which a bug below the noise must be found."""
+from tests.zoo.misses import counts, misses
 
 PROVED = 0.99
 """Of an fp32 candidate's output error, what the right findings must explain."""
-
-
-def counts(outcome: Outcome) -> bool:
-    """Whether the input can tell at all."""
-    return outcome.significance is None or outcome.significance >= ENOUGH
 
 
 def print_tables(outcomes: list[Outcome], console: Console) -> None:
@@ -115,32 +108,6 @@ def _peers(outcomes: list[Outcome]) -> Table:
             cells.append(share(o.blamed if rule == "probe" else o.peers[rule] for o in benign))
         table.add_row(rule, *cells)
     return table
-
-
-def misses(outcomes: list[Outcome]) -> list[str]:
-    return [line(one) for one in outcomes if missed(one)]
-
-
-def missed(one: Outcome) -> bool:
-    if one.trouble or one.wrong or one.stray or one.blamed:
-        return True
-    return bool(one.causes) and counts(one) and not (one.place and all(one.named))
-
-
-def line(one: Outcome) -> str:
-    """What was planted and what was said, in one line."""
-    if not one.causes:
-        mark = "BLAMED" if one.blamed else "ok"
-    elif not one.place:
-        mark = "place"
-    else:
-        mark = "ok" if all(one.named) else "cause"
-    mark = "wrong" if one.wrong else mark
-    weak = "" if one.significance is None else f" ({'' if counts(one) else 'weak: '}{one.significance:.1f} sd)"
-    said = one.trouble or "; ".join(one.findings) or f"{one.verdict}, first {one.first}"
-    effect = f" effect {one.effect:.1e}" if one.causes else ""
-    planted = "+".join(one.causes) or "benign"
-    return f"{mark:6} {one.part} {planted}: {one.name}{effect}{weak} -> {said} ({one.seconds:.2f} s)"
 
 
 def kind_of(one: Outcome) -> str:

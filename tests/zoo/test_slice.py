@@ -8,8 +8,9 @@ import torch
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
+from tests.zoo.decoder.settings import VIEWS as DECODED
 from tests.zoo.judge import judge
-from tests.zoo.pairs import DECODED, pair
+from tests.zoo.pairs import pair
 from tests.zoo.plan import bug_named
 
 SLICE = Size(hidden=64, layers=2, tokens=17)

@@ -12,8 +12,8 @@ from probe.report import Verdict
 from tests.conftest import Compare
 from tests.gemma4 import BUGS, gemma4, spoken
 from tests.zoo.benign import BENIGN, benign_pair
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import Pair, pair
-from tests.zoo.plan import bug_named
 
 
 def test_gemma3_in_an_engine_of_fused_matrices(compare: Compare):

@@ -4,8 +4,8 @@ import pytest
 
 from probe.report import Verdict
 from tests.conftest import Compare
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 EVERYWHERE = pytest.mark.parametrize(
     ("view", "style", "dtype"),

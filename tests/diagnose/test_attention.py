@@ -7,8 +7,8 @@ import torch
 
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 PLANTED = [
     ("window one longer", "mistral", "sdpa", "attn.window", 9),

@@ -6,8 +6,8 @@ from torch import nn
 
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 
 def test_an_activation_in_one_call_and_one_written_out_are_told(compare: Compare):

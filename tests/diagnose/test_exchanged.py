@@ -5,8 +5,8 @@ from torch import nn
 
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 PLANTED = [
     ("keys and values swapped", "qwen3", "plain decoder", "linear.weight_swapped"),

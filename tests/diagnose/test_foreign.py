@@ -10,9 +10,9 @@ from probe.align.table.propose import infer, table_text
 from probe.dump import Dump
 from probe.dump.writer import DumpWriter
 from probe.report import Report, Verdict
+from tests.zoo.bugs import bug_named
 from tests.zoo.judge import record_both
 from tests.zoo.pairs import Pair, pair
-from tests.zoo.plan import bug_named
 
 
 def diffed(both: Pair, folder: Path) -> Report:

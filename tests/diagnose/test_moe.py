@@ -6,8 +6,8 @@ from torch import nn
 
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 PLANTED = [
     (

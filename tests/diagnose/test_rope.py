@@ -13,8 +13,8 @@ from probe.diagnose.rotation_table import table_between
 from probe.diagnose.spin import spin_of
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 TOKENS, HEADS, CHANNELS = 20, 2, 12
 Rotate = Callable[[Tensor, Tensor], Tensor]

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.conftest import Compare
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 TOGETHER = [
     (("second half counted from zero", "heads rolled before o_proj"), "phi3", "fp32"),

@@ -3,7 +3,7 @@
 `make zoo` runs all of it; `python -m tests.zoo --only norm.eps --part seen --limit 5` a slice. One pair by hand:
 
     from tests.zoo.pairs import pair
-    from tests.zoo.plan import bug_named
+    from tests.zoo.bugs import bug_named
     made = pair(bug_named("eps of all norms"), "llama", "seen", 3, style="transformers", dtype="bf16")
     made.reference, made.inputs, made.candidate, made.candidate_inputs, made.places
 

@@ -5,6 +5,7 @@ all is done.
 """
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ class Drawn:
 
 def choose(generator: torch.Generator, choices: Any) -> Any:
     return choices[int(torch.randint(len(choices), (1,), generator=generator))]
+
+
+def draws(what: str, part: str, shift: int) -> tuple[int, torch.Generator]:
+    """The seed of what is drawn for something of this name, and its generator; `shift` draws other ones."""
+    seed = zlib.crc32(f"{what} {part}".encode()) % 100_000 + shift
+    return seed, torch.Generator().manual_seed(seed)
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:

@@ -11,7 +11,7 @@ import transformers
 from tests.zoo.judge import VISIBLE, Outcome, judge
 from tests.zoo.outputs import relative
 from tests.zoo.pairs import Pair
-from tests.zoo.plan import Planned
+from tests.zoo.planned import Planned
 
 
 def quiet() -> None:

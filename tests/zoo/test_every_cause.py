@@ -9,9 +9,9 @@ from probe.diagnose.causes import CAUSES
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.bug import Bug
+from tests.zoo.bugs import BUGS, bug_named
 from tests.zoo.judge import judge
 from tests.zoo.pairs import pair
-from tests.zoo.plan import BUGS, bug_named
 from tests.zoo.ported import styles_of
 
 AFTER_THE_PROMPT = {"cache.position", "cache.stale", "cache.dtype"}

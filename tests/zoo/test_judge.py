@@ -8,11 +8,12 @@ import torch
 
 import probe
 from probe.report import Finding, Report, Verdict
+from tests.zoo.bugs import BUGS, bug_named
 from tests.zoo.judge import Outcome, judge, record_both, score
 from tests.zoo.misses import counts
 from tests.zoo.outputs import final, relative
 from tests.zoo.pairs import Pair, pair
-from tests.zoo.plan import BUGS, bug_named, planned
+from tests.zoo.plan import planned
 from tests.zoo.ported import styles_of
 
 PREFILL = [

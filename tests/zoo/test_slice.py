@@ -8,10 +8,10 @@ import torch
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.zoo.architectures import Size, build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.decoder.settings import VIEWS as DECODED
 from tests.zoo.judge import judge
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 SLICE = Size(hidden=64, layers=2, tokens=17)
 PLANTED = [

@@ -1,9 +1,27 @@
 """All planted bugs."""
 
 from tests.zoo.bug import Bug
-from tests.zoo.planted import attention, embeddings, experts, linears, mlps, norms, residuals, ropes, shards, specs
+from tests.zoo.planted import (
+    attention,
+    embeddings,
+    experts,
+    heads,
+    inputs,
+    linears,
+    masks,
+    mlps,
+    norm_eps,
+    norms,
+    residuals,
+    ropes,
+    shards,
+    specs,
+)
 
-FAMILIES = (norms, linears, attention, ropes, mlps, experts, embeddings, residuals, shards, specs)
+FAMILIES = (
+    *(norm_eps, norms, linears, masks, attention, ropes, mlps, experts),
+    *(inputs, embeddings, heads, residuals, shards, specs),
+)
 BUGS: list[Bug] = specs.with_specs([bug for family in FAMILIES for bug in family.BUGS])
 
 

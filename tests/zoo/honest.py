@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.zoo.attention_core import core
 from tests.zoo.bug import Site
-from tests.zoo.planted.attention import core
-from tests.zoo.planted.ropes import head_dim
 from tests.zoo.plants import change_weight, together, with_argument, with_function, wrap
+from tests.zoo.rotations import head_dim
 from tests.zoo.views import VIEWS
 from tests.zoo.weight_bugs import interleaved, quantized
 

@@ -8,7 +8,8 @@ import torch
 
 from tests.zoo.bug import Bug
 from tests.zoo.decoder.settings import VIEWS, Layer, Model, frequencies
-from tests.zoo.planted.norms import FOUR, other_eps
+from tests.zoo.planted.norm_eps import other_eps
+from tests.zoo.planted.norms import FOUR
 
 LayerChange = Callable[[Layer], Layer]
 ModelChange = Callable[[Model], Model]

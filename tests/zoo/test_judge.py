@@ -1,4 +1,4 @@
-"""The judge itself: what it plants is there, and what it counts is what a report says."""
+"""The judge itself: what it refuses to judge, and that it counts what a report says."""
 
 from dataclasses import replace
 from pathlib import Path

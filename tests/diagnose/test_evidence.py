@@ -1,0 +1,44 @@
+"""How sure a coefficient is, and how many witnesses there are for it."""
+
+import pytest
+import torch
+
+from probe.diagnose.evidence import flips, moments, projection
+from probe.diagnose.witness import of_flips
+
+
+def test_a_coefficient_knows_how_sure_it_is():
+    generator = torch.Generator().manual_seed(0)
+    d = 0.05 * torch.randn(200, 64, generator=generator)
+    noise, other = (torch.randn(200, 64, generator=generator) for _ in range(2))
+    everything = torch.ones_like(d, dtype=torch.bool)
+    there = projection(d, d + noise, other, everything)
+    absent = projection(d, noise, other, everything)
+    assert abs(there.coefficient - 1) < 3 * there.stderr
+    assert abs(absent.coefficient) < 3 * absent.stderr
+    assert 0.1 < there.stderr < 0.3
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_a_row_or_a_channel_has_in_common_is_one_witness(axis: int):
+    """A scale of its own in every channel lies along d in each of 64 x 64 elements; still it is 64 witnesses."""
+    y = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+    scales = torch.randn(64, generator=torch.Generator().manual_seed(2)).unsqueeze(axis)
+    seen = moments(y, y * scales)
+    assert seen.stderr == pytest.approx(64**-0.5, rel=0.5)
+
+
+def test_only_elements_that_would_change_are_asked():
+    plain = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    changed = torch.tensor([[1.0, 2.5, 3.5, 4.5]])
+    candidate = torch.tensor([[9.0, 2.5, 3.0, 9.0]])
+    seen = flips(plain, changed, candidate, torch.ones_like(plain, dtype=torch.bool))
+    assert (seen.dd, seen.coefficient) == (2, 0.5)
+
+
+@pytest.mark.parametrize(("heads", "tosses", "expected"), [(29, 29, False), (30, 30, True), (44, 50, False)])
+def test_six_deviations_of_a_fair_coin(heads: int, tosses: int, expected: bool):
+    """One in 1.0e9: thirty heads in a row."""
+    tossed = torch.eye(tosses)
+    evidence = of_flips(moments(tossed, tossed * (torch.arange(tosses) < heads)))
+    assert (evidence is not None) is expected

@@ -8,8 +8,8 @@ from probe.diagnose.edits import constant
 from probe.diagnose.planting import Planting, planted
 from tests.conftest import Compare
 from tests.zoo.architectures import build, inputs
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 
 
 def two(name: str) -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:

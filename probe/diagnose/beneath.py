@@ -13,8 +13,8 @@ import torch
 
 from probe.diagnose import attention_scores, branch, head, mlp, norm_eps
 from probe.diagnose.case import Case
-from probe.diagnose.evidence import apart, flips, projection
-from probe.diagnose.hypothesis import Family, Hypothesis, computed, hypotheses_of
+from probe.diagnose.evidence import along, apart, flips, in_units, moments, weights
+from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of, planned
 from probe.diagnose.ways import Manner, manner_of, way_of
 from probe.diagnose.witness import Witness
 from probe.dump.dtypes import UNIT_ROUNDOFF
@@ -58,44 +58,51 @@ def look_beneath(case: Case) -> Seen:
     """
     program = Program(case.program.result)
     with InFloat64():
-        exact = program.value(program.result)
         hypotheses = list(usual(replace(case, program=program)))
     narrow: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
     kind = max(narrow, case.exact.dtype, key=lambda one: _COARSER.get(one, 0))
     candidate = case.candidate.to(kind)
     way = way_of(case, program, candidate, narrow)
-    ours = case.exact.double() - exact
-    counts = case.counts & ours.isfinite()
-    theirs = apart(candidate.double() - exact, ours, counts)
+    manner = manner_of(case, way)
+    if not hypotheses:
+        return Seen((), manner)
+    with InFloat64():
+        exact = program.value(program.result)
+    with torch._C.DisableTorchFunction():  # each call through the precision's mode costs more than its sum
+        ours = case.exact.double() - exact
+        counts = case.counts & ours.isfinite()
+        units = weights(ours, counts)
+        theirs = in_units(apart(candidate.double() - exact, ours, units), units)
+        ours = in_units(ours, units)
     found = []
-    for hypothesis, value in hypotheses:
-        plan = hypothesis.plan(value)
+    for hypothesis, value, plan in hypotheses:
         with InFloat64():
             wide = computed(case, program, plan)
         if wide is None:
             continue
-        d = wide - exact
-        if torch.linalg.vector_norm(d[case.counts]) > TOO_LARGE * case.error.floor:
-            continue
+        with torch._C.DisableTorchFunction():
+            d = wide - exact
+            if torch.linalg.vector_norm(torch.where(case.counts, d, 0.0)) > TOO_LARGE * case.error.floor:
+                continue
+            d = in_units(d, units)
         changed = computed(case, case.program, plan.joined(way.plan))
         if changed is None:
             continue
-        found.append(
-            Witness.of(
-                case,
-                hypothesis,
-                value,
-                flips=flips(way.values, changed.to(kind), candidate, case.counts),
-                projection=projection(d, theirs, ours, counts),
-                control=projection(d, ours, ours, counts),
-            )
-        )
-    return Seen(tuple(found), manner_of(case, way))
+        with torch._C.DisableTorchFunction():
+            evidence = {
+                "flips": flips(way.values, changed.to(kind), candidate, case.counts),
+                "projection": moments(d, theirs),
+                "control": along(d, ours),
+            }
+        found.append(Witness.of(case, hypothesis, value, plan, **evidence))
+    return Seen(tuple(found), manner)
 
 
-def usual(case: Case) -> Iterable[tuple[Hypothesis, object]]:
-    """What is asked of a place."""
+def usual(case: Case) -> Iterable[tuple[Hypothesis, object, Plan]]:
+    """What is asked of a place; a value that cannot be planted there is not."""
     for family in FAMILIES:
         for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.usual:
-                yield hypothesis, value
+                plan = planned(hypothesis, value)
+                if plan is not None:
+                    yield hypothesis, value, plan

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Hypothesis
 from probe.diagnose.residual import scaled, sums, times
@@ -24,10 +26,12 @@ def scale(case: Case) -> Iterator[Hypothesis]:
 def _off(case: Case, call: Call, position: int) -> float | None:
     """By least squares, what the factor is more than 1; the effect is small, so that one step will do."""
     here = case.program.value(case.program.result)
-    slope = (case.program.run({call: times(position, 1 + STEP)}) - here) / STEP
-    error = case.candidate.double() - here
-    size = float(slope[case.counts].square().sum())
-    return float((slope * error)[case.counts].sum()) / size if size > 0 else None
+    there = case.program.run({call: times(position, 1 + STEP)})
+    with torch._C.DisableTorchFunction():  # float64 already
+        slope = torch.where(case.counts, (there - here) / STEP, 0.0)
+        error = torch.where(case.counts, case.candidate.double() - here, 0.0)
+        size = float(slope.square().sum())
+        return float((slope * error).sum()) / size if size > 0 else None
 
 
 FAMILIES = [scale]

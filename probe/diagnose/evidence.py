@@ -55,32 +55,43 @@ def moments(d: torch.Tensor, e: torch.Tensor) -> Moments:
     """Of two tensors of one shape; the last axis is the channels. What does not count is 0 in both."""
     d_NC, e_NC = (x.reshape(-1, x.shape[-1]) if x.dim() else x.reshape(1, 1) for x in (d.double(), e.double()))
     a_NC, b_NC = d_NC * e_NC, d_NC * d_NC
-    sums = [float(a_NC.sum()), float(b_NC.sum())]
-    for a, b in ((a_NC, b_NC), (a_NC.sum(1), b_NC.sum(1)), (a_NC.sum(0), b_NC.sum(0))):
-        sums += [float((a * a).sum()), float((a * b).sum()), float((b * b).sum())]
+    row_a_N, row_b_N = a_NC.sum(1), b_NC.sum(1)
+    sums = [float(row_a_N.sum()), float(row_b_N.sum())]
+    for a, b in ((a_NC, b_NC), (row_a_N, row_b_N), (a_NC.sum(0), b_NC.sum(0))):
+        sums += [_dot(a, a), _dot(a, b), _dot(b, b)]
     return Moments(*sums)
 
 
-def apart(theirs: torch.Tensor, ours: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+def _dot(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(torch.dot(one.reshape(-1), other.reshape(-1)))
+
+
+def apart(theirs: torch.Tensor, ours: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """A candidate's error without what it has in common with the reference's own rounding.
 
     Where both compute alike, what is left are the elements that differ; where they do not, all of it is left.
     """
-    sizes = torch.where(counts, ours, 0.0).square().mean(-1, keepdim=True)
-    weight = torch.where(counts & (sizes > 0), 1 / sizes, 0.0)
-    both, own = (float((weight * torch.where(counts, x * ours, 0.0)).sum()) for x in (theirs, ours))
+    both, own = (_dot(in_units(x, weights), in_units(ours, weights)) for x in (theirs, ours))
     return theirs - min(max(both / own, 0.0), 1.0) * ours if own > 0 else theirs
 
 
-def projection(d: torch.Tensor, e: torch.Tensor, noise: torch.Tensor, counts: torch.Tensor) -> Moments:
-    """d and e are differences from the exact values; `noise` is an honest difference, whose size in a row is the unit.
+def weights(noise: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """1 / the size that an honest difference has in a row; 0 for what does not count.
 
-    A row without noise is left out: nothing says how large its errors may be.
+    A row without noise does not: nothing says how large its errors may be.
     """
     size = torch.where(counts, noise, 0.0).square().mean(-1, keepdim=True).sqrt()
-    seen = counts & (size > 0)
-    unit = torch.where(size > 0, size, 1.0)
-    return moments(torch.where(seen, d / unit, 0.0), torch.where(seen, e / unit, 0.0))
+    return torch.where(counts & (size > 0), 1 / size, 0.0)
+
+
+def in_units(difference: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """A difference from the exact values, in units of noise."""
+    return torch.where(weights > 0, difference * weights, 0.0)
+
+
+def along(d: torch.Tensor, e: torch.Tensor) -> Moments:
+    """Those that the coefficient takes, and not how sure it is."""
+    return Moments(_dot(d, e), _dot(d, d))
 
 
 def flips(plain: torch.Tensor, changed: torch.Tensor, candidate: torch.Tensor, counts: torch.Tensor) -> Moments:
@@ -89,6 +100,9 @@ def flips(plain: torch.Tensor, changed: torch.Tensor, candidate: torch.Tensor, c
     All three in the candidate's own precision. The coefficient is the share that has the hypothesis' number; an
     element with neither says nothing.
     """
+    moved = counts & (plain != changed)
+    if not moved.any():
+        return NONE
     is_new, is_old = (changed == candidate), (plain == candidate)
-    seen = counts & (plain != changed) & (is_new | is_old)
+    seen = moved & (is_new | is_old)
     return moments(seen.double(), (seen & is_new).double())

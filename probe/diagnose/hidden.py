@@ -42,11 +42,11 @@ class Hidden:
         """In float64, after all that a step has to say."""
         for one in self.proven:
             if case.error in one.witness.places:
-                for hypothesis, value in usual(case):
-                    said = Witness.of(case, hypothesis, value)
+                for hypothesis, value, plan in usual(case):
+                    said = Witness.of(case, hypothesis, value, plan)
                     if said.kind == one.witness.kind and said.module in one.finding.modules:
                         key = case.error.pair.reference.name, said.module
-                        self._plantings[said.kind].setdefault(key, planting(hypothesis.plan(value)))
+                        self._plantings[said.kind].setdefault(key, planting(plan))
 
     @property
     def proven(self) -> Sequence[Proven]:

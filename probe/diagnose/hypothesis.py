@@ -102,6 +102,14 @@ def computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
     return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None
 
 
+def planned(hypothesis: Hypothesis, value: Any) -> Plan | None:
+    """None where the value has no place in the program."""
+    try:
+        return hypothesis.plan(value)
+    except UNFIT:
+        return None
+
+
 def hypotheses_of(family: Family, case: Case) -> list[Hypothesis]:
     """A program such as the family has never seen has none of its hypotheses."""
     try:

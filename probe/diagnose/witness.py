@@ -7,7 +7,7 @@ from typing import Any
 
 from probe.diagnose.case import Case
 from probe.diagnose.evidence import NONE, Moments
-from probe.diagnose.hypothesis import Hypothesis
+from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.replay.local_error import LocalError
 
 SURE = 6.0
@@ -37,8 +37,7 @@ class Witness:
     control: Moments = NONE
 
     @classmethod
-    def of(cls, case: Case, hypothesis: Hypothesis, value: Any, **moments: Moments) -> "Witness":
-        plan = hypothesis.plan(value)
+    def of(cls, case: Case, hypothesis: Hypothesis, value: Any, plan: Plan, **moments: Moments) -> "Witness":
         names = [*(leaf.name.rpartition(".")[0] for leaf in plan.leaves), *(call.module for call in plan.edits)]
         module = hypothesis.module or next(iter([*names, case.error.module]))
         shown = hypothesis.candidate_value(value)

@@ -51,20 +51,21 @@ def examine(
     errors: Sequence[LocalError],
     look: Look,
     look_low: Look | None = None,
+    wanted: Suspicious = lambda error: True,
     progress: Progress = lambda stage: None,
 ) -> None:
     """Once more in float64, with everything written down: `look` is shown each meeting with its program.
 
     With it come the local error that `replay` found there, and the tap as computed in low precision, flat (None where
     the low precision is that of float32 or better). `look_low` is shown the meetings of that pass in low precision,
-    which comes first, with programs that compute in it.
+    which comes first, with programs that compute in it. `wanted` says then what `look` is to be shown.
     """
     own, low = _dtypes(reference, candidate)
     for step in reference.steps:
         pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
         here = {error.pair.reference.name: error for error in errors if error.pair.reference.step == step}
         free = frozenset(name for name, error in here.items() if error.elsewhere)
-        Passes(reference, candidate, pairs, model, step, own, low, progress).examine(free, here, look, look_low)
+        Passes(reference, candidate, pairs, model, step, own, low, progress).examine(free, here, wanted, look, look_low)
 
 
 def _dtypes(reference: Dump, candidate: Dump) -> tuple[str, str]:

@@ -73,10 +73,14 @@ class Passes:
         self,
         free: frozenset[str],
         errors: dict[str, LocalError],
+        wanted: Suspicious,
         look: Look,
         look_low: Look | None = None,
     ) -> None:
-        """A pass in low precision where that differs from float32's, and one in float64 that is written down."""
+        """A pass in low precision where that differs from float32's, and one in float64 that is written down.
+
+        The one in float64 only where something of it is `wanted` after the other.
+        """
 
         def keep(meeting: Meeting) -> None:
             if meeting.candidate is not None:
@@ -84,7 +88,7 @@ class Passes:
 
         def show(meeting: Meeting) -> None:
             name = meeting.pair.reference.name
-            if name in errors:
+            if name in errors and wanted(errors[name]):
                 look(meeting, errors[name], scratch.whole(name))
 
         def show_low(meeting: Meeting) -> None:
@@ -96,9 +100,10 @@ class Passes:
                 self._progress(f"replaying in {self._low}")
                 with self._low_precision():
                     self._run(keep, free, self._low, show_low if look_low is not None else None)
-            self._progress("looking for causes")
-            with InFloat64():
-                self._run(lambda meeting: None, free, examine=show)
+            if any(wanted(error) for error in errors.values()):
+                self._progress("looking for causes")
+                with InFloat64():
+                    self._run(lambda meeting: None, free, examine=show)
 
     def without_effect(
         self, found: list[LocalError], suspects: frozenset[str], free: frozenset[str], suspicious: Suspicious

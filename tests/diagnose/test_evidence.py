@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from probe.diagnose.evidence import flips, moments, projection
+from probe.diagnose.evidence import flips, in_units, moments, weights
 from probe.diagnose.witness import of_flips
 
 
@@ -11,9 +11,8 @@ def test_a_coefficient_knows_how_sure_it_is():
     generator = torch.Generator().manual_seed(0)
     d = 0.05 * torch.randn(200, 64, generator=generator)
     noise, other = (torch.randn(200, 64, generator=generator) for _ in range(2))
-    everything = torch.ones_like(d, dtype=torch.bool)
-    there = projection(d, d + noise, other, everything)
-    absent = projection(d, noise, other, everything)
+    units = weights(other, torch.ones_like(d, dtype=torch.bool))
+    there, absent = (moments(in_units(d, units), in_units(e, units)) for e in (d + noise, noise))
     assert abs(there.coefficient - 1) < 3 * there.stderr
     assert abs(absent.coefficient) < 3 * absent.stderr
     assert 0.1 < there.stderr < 0.3

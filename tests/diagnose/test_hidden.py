@@ -1,11 +1,15 @@
 """Findings below the floor: what they do to the output is said, and where rounding does more."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
 
+from probe.diagnose import beneath
+from probe.diagnose.case import Case
+from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.locate import ABOVE_FLOOR
 from probe.report import Finding, Verdict
 from tests.conftest import Compare
@@ -111,3 +115,16 @@ def test_the_first_place_is_that_of_a_bug_and_not_of_rounding(compare: Compare):
     assert honest.module == "model.layers.0.mlp"
     assert report.first.module == bug.module == "model.layers.1.input_layernorm"
     assert report.verdict is Verdict.DIVERGED
+
+
+def nowhere(case: Case) -> Iterator[Hypothesis]:
+    def no_plan(value: float) -> Plan:
+        raise ValueError(value)
+
+    yield Hypothesis("norm.kind", no_plan, str, usual=(1.0,))
+
+
+def test_what_cannot_be_planted_costs_itself_alone(compare: Compare, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(beneath, "FAMILIES", (nowhere, *beneath.FAMILIES))
+    report = compare(build("llama", SIZE), with_other_eps(build("llama", SIZE)).bfloat16(), inputs("llama", SIZE))
+    assert [one.cause for one in report.findings] == ["norm.eps"]

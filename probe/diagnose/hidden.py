@@ -46,7 +46,7 @@ class Hidden:
                     said = Witness.of(case, hypothesis, value, plan)
                     if said.kind == one.witness.kind and said.module in one.finding.modules:
                         key = case.error.pair.reference.name, said.module
-                        self._plantings[said.kind].setdefault(key, planting(plan))
+                        self._plantings[said.kind].setdefault(key, planting(plan, key[0]))
 
     @property
     def proven(self) -> Sequence[Proven]:

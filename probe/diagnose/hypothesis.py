@@ -27,7 +27,9 @@ class Plan:
     taps: Mapping[Leaf, Change] = field(default_factory=dict)
     """Taps that the program starts from, and what the candidate made of them on the way."""
     wires: tuple[Wire, ...] = ()
-    """What the edits take from other taps."""
+    """What the changes take from other taps."""
+    place: Change | None = None
+    """What becomes of the place's own tensor, where another one is handed over."""
 
     @property
     def given(self) -> dict[Leaf, torch.Tensor]:
@@ -35,9 +37,10 @@ class Plan:
         return {**self.leaves, **{leaf: change(leaf.tensor) for leaf, change in self.taps.items()}}
 
     def run(self, case: Case) -> torch.Tensor:
-        if not self.terms:
-            return case.program.run(self.edits, self.given)
-        return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
+        if self.terms:
+            return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
+        made = case.program.run(self.edits, self.given)
+        return made if self.place is None else self.place(made)
 
     def joined(self, other: "Plan") -> "Plan":
         """Both changes; where both change one call, this one's edit sees the other's as its function."""
@@ -49,7 +52,14 @@ class Plan:
             taps[leaf] = _chained(self.taps[leaf], other.taps[leaf])
         ours = tuple((factor, term.joined(replace(other, terms=()))) for factor, term in self.terms)
         theirs = tuple((factor, replace(self, terms=()).joined(term)) for factor, term in other.terms)
-        return Plan(edits, {**other.leaves, **self.leaves}, ours or theirs, taps, self.wires + other.wires)
+        return Plan(
+            edits,
+            {**other.leaves, **self.leaves},
+            ours or theirs,
+            taps,
+            self.wires + other.wires,
+            self.place or other.place,
+        )
 
 
 def changed(value: Value, change: Change) -> Plan:

@@ -62,7 +62,7 @@ def parts(case: Case, alternatives: Sequence[Sequence[Tried]]) -> tuple[Part, ..
             tried.hypothesis.message(tried.value) + as_well,
             case.before,
             tried.after,
-            planting(tried.plan),
+            planting(tried.plan, case.error.pair.reference.name),
             tried.hypothesis.harmless,
         )
         for tried in explanation

@@ -43,12 +43,15 @@ class Planting:
         return Planting(edits, weights, self.taps + other.taps, self.wires + other.wires)
 
 
-def planting(plan: Plan) -> Planting:
+def planting(plan: Plan, place: str) -> Planting:
+    """`place` is the tap that the plan was found at."""
     edits = tuple(((call.module, call.number, call.index), call.name, edit) for call, edit in plan.edits.items())
     weights = tuple((leaf.name, tensor) for leaf, tensor in plan.leaves.items())
     for wire in plan.wires:
         wire.tensor = None
-    return Planting(edits, weights, tuple((leaf.name, change) for leaf, change in plan.taps.items()), plan.wires)
+    taps = [(leaf.name, change) for leaf, change in plan.taps.items()]
+    taps += [(place, plan.place)] if plan.place is not None else []
+    return Planting(edits, weights, tuple(taps), plan.wires)
 
 
 def once(plantings: Sequence[Planting]) -> tuple[Planting, ...]:

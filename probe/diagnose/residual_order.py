@@ -29,6 +29,23 @@ def order(case: Case) -> Iterator[Hypothesis]:
                 yield from _others(case, leaf, case.error.module.rpartition(".")[0], replaces=False)
 
 
+def handed_over(case: Case) -> Iterator[Hypothesis]:
+    """residual.order: a norm is given another tensor of the layer, or the sum of two."""
+    stream = case.program.result
+    if isinstance(stream, Leaf) and stream.name and not stream.is_weight and _is_norm(case):
+        for name, tensor in case.earlier().items():
+            if name != stream.name and tensor.shape == stream.tensor.shape:
+                wire = Wire(name, tensor.to(stream.tensor))
+                for change in (wire.added_to, wire.given):
+                    yield _order(Plan(place=change, wires=(wire,)), case.error.module)
+
+
+def _is_norm(case: Case) -> bool:
+    """Whether the place is the input of a module with one-dimensional weights alone."""
+    tap = case.error.pair.reference
+    return tap.is_input and {weight.dim() for weight in case.model.get_submodule(tap.module).parameters()} == {1}
+
+
 def _left_out(case: Case, call: Call, kept: Value, instead: Edit) -> Plan:
     """One summand alone, for the calls on the way to the place: others that take the sum have taps of their own."""
     total = Result(call)
@@ -48,10 +65,7 @@ def _others(case: Case, leaf: Leaf, module: str, *, replaces: bool) -> Iterator[
 
 def _wired(program: Program, taken: Value, wire: Wire, *, adds: bool) -> Plan:
     """The plan in which all calls that take a value take the wire's tensor, or the sum of both; other users do not."""
-
-    def change(value: torch.Tensor) -> torch.Tensor:
-        return value + wire.given(value) if adds else wire.given(value)
-
+    change = wire.added_to if adds else wire.given
     users = [call for call in program.calls if any(is_same(value, taken) for value in call.inputs)]
     return Plan({call: taking(call, taken, change) for call in users}, wires=(wire,))
 
@@ -68,4 +82,4 @@ def _order(plan: Plan, module: str) -> Hypothesis:
     )
 
 
-FAMILIES = [order]
+FAMILIES = [order, handed_over]

@@ -16,3 +16,6 @@ class Wire:
     def given(self, like: Tensor) -> Tensor:
         assert self.tensor is not None, f"nothing was seen at {self.name}"
         return self.tensor.reshape(like.shape).to(like)
+
+    def added_to(self, value: Tensor) -> Tensor:
+        return value + self.given(value)

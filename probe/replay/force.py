@@ -95,7 +95,8 @@ class Replay:
             key = _key(pair)
             if getattr(tensor, _FREE, None) == key:
                 return tensor, None  # compared already, under another name
-            if getattr(tensor, _FORCED, None) == key:
+            forced_before = _forced(tensor)
+            if forced_before == key:
                 self._meet(Meeting(pair, tensor, None, None, Origin(), inside))
                 return tensor, None
             values = candidate_values(pair, self._candidate, self._kept)
@@ -118,9 +119,9 @@ class Replay:
             if kept is not None:
                 mask = torch.from_numpy(kept).to(tensor.device).reshape(*kept.shape, *[1] * (tensor.dim() - 2))
                 forced = torch.where(mask, forced.to(tensor.device, tensor.dtype), tensor)
-            put = self._put(tensor, forced)
+            put = forced.to(tensor.device, tensor.dtype) if forced_before else self._put(tensor, forced)
             set_origin(put, here)
-            setattr(put, _FORCED, key)
+            setattr(put, _FORCED, (key, put._version))
             if self._tracing:
                 begin_at(put, name)
             return put, meeting
@@ -128,13 +129,20 @@ class Replay:
     def _put(self, tensor: torch.Tensor, forced: torch.Tensor) -> torch.Tensor:
         """Into the tensor itself, so that who else holds it (the residual beside a norm) goes on from there too.
 
-        Not where that would write into a weight or a buffer, or into memory that stands for several elements.
+        Not where it is the candidate's already, of another tap: something else was handed over here alone. Nor where
+        that would write into a weight or a buffer, or into memory that stands for several elements.
         """
         lasting = tensor.untyped_storage().data_ptr() in self._lasting
         repeats = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
         if lasting or repeats or not tensor.is_floating_point():
             return forced.to(tensor.device, tensor.dtype)
         return tensor.copy_(forced)
+
+
+def _forced(tensor: torch.Tensor) -> tuple[Any, ...] | None:
+    """The key of the pair whose values were put into this tensor; None where there were none, or it changed since."""
+    key, version = getattr(tensor, _FORCED, (None, 0))
+    return key if version == tensor._version else None
 
 
 def _key(pair: Pair) -> tuple[Any, ...]:

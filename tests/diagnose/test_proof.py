@@ -43,6 +43,7 @@ def test_a_rotary_base_is_another_in_cosines_and_in_sines(compare: Compare):
 @pytest.mark.parametrize(
     ("bug", "view", "style"),
     [
+        ("one after the other", "gpt-neox", "transformers"),
         ("side by side", "gpt-neox", "transformers"),
         ("residual taken after the norm", "llama", "plain decoder"),
     ],

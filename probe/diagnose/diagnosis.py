@@ -1,43 +1,21 @@
 """From places at fault to findings: every place is examined once, while the reference is replayed."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from probe.align.mapping import Mapping
-from probe.diagnose import (
-    attention,
-    crossed,
-    embedding,
-    embedding_scale,
-    exchanged,
-    global_shift,
-    head,
-    linear,
-    looked_up,
-    mlp,
-    moe,
-    norm,
-    order,
-    precision,
-    quant,
-    residual,
-    residual_order,
-    rope,
-    scaled_later,
-    shard,
-)
+from probe.diagnose import scaled_later
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader, tap_reader
+from probe.diagnose.families import Search
 from probe.diagnose.hidden import Hidden, merged_with
-from probe.diagnose.hypothesis import UNFIT, Family, Hypothesis, hypotheses_of
-from probe.diagnose.merge import Part, merged, moved_norms, parts
+from probe.diagnose.hypothesis import UNFIT
+from probe.diagnose.merge import Part, merged, moved_norms
 from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved, weighed
-from probe.diagnose.search import explanations
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
@@ -45,16 +23,6 @@ from probe.replay.local_error import LocalError
 from probe.replay.meeting import Meeting
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
-from probe.tap import template
-
-FAMILIES: tuple[Family, ...] = tuple(
-    family
-    for module in (
-        *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
-        *(rope, global_shift, attention, mlp, moe, residual, residual_order, shard, quant, order, precision),
-    )
-    for family in module.FAMILIES
-)
 
 
 @dataclass(frozen=True)
@@ -92,7 +60,7 @@ def diagnose(
         return NOTHING_FOUND
     faulty = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
-    search = _Search()
+    search = Search()
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     hidden = Hidden()
@@ -135,43 +103,6 @@ def diagnose(
     bugs = {id(place) for one in found if not one.finding.is_honest for place in one.places}
     blameless = tuple(place for place in places if id(place) in settled and id(place) not in bugs)
     return Diagnosis(tuple(ordered), share, tuple(one.places[0] for one in below), blameless, hidden.notes)
-
-
-class _Search:
-    """What explains places, one after the other; it learns, so that a bug in all layers is searched for once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Family, str], None] = {}
-        """Families and causes that explained a place."""
-        self._missed: Counter[str] = Counter()
-        """Places of a kind that nothing explained."""
-
-    def parts(self, case: Case) -> tuple[Part, ...]:
-        found = explanations(case, self._again)
-        kind = template(case.error.pair.reference.name)[0]
-        if not found and self._missed[kind] < MOST_MISSED:
-            sources: list[tuple[Family, Hypothesis]] = []
-
-            def look(case: Case) -> Iterator[Hypothesis]:
-                for family in FAMILIES:
-                    for hypothesis in hypotheses_of(family, case):
-                        sources.append((family, hypothesis))
-                        yield hypothesis
-
-            found = explanations(case, look)
-            for tried in found[0] if found else ():
-                family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
-                self._known[family, tried.hypothesis.cause] = None
-        self._missed[kind] += not found
-        return parts(case, found) if found else ()
-
-    def _again(self, case: Case) -> list[Hypothesis]:
-        """What explained an earlier place."""
-        return [h for family, cause in self._known for h in hypotheses_of(family, case) if h.cause == cause]
-
-
-MOST_MISSED = 3
-"""Places that repeat through the layers and stay unexplained: after so many, no more are searched."""
 
 
 def case_of(

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, is_same
+from probe.diagnose.factor import another_factor
 from probe.diagnose.hypothesis import Hypothesis, changed
 from probe.diagnose.search import explains, fitted
 from probe.diagnose.values import MULTIPLY
 from probe.replay.program import Program, Result, Value
 
-FACTORS = tuple(2.0**power for power in range(-10, 11))
 FELT = 0.1
 """Of the result: what twice the rows change, at least. An eps as large as a hundredth of their mean square changes
 less through a norm."""
@@ -90,16 +90,15 @@ def _times(factor: float, rows: Tensor) -> Tensor:
 
 def _scale(rows: Value, module: str, ours: float, size: int) -> Hypothesis:
     """`size` channels: their root is what most models have."""
-    return Hypothesis(
+    return another_factor(
         "embed.scale",
-        lambda value: changed(rows, partial(_times, value / ours)),
+        rows,
+        ours,
         lambda value: (
             f"embeddings are multiplied by {value:.6g} where the reference has {ours:.6g}: "
             "look for a scale that is left out, or applied twice"
         ),
-        tuple(sorted({1.0, size**0.5, *(ours * factor for factor in FACTORS)})),
-        scale="log",
-        reference_value=ours,
+        likely=(size**0.5,),
         module=module,
     )
 

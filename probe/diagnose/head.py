@@ -8,6 +8,7 @@ from torch import nn
 from probe.diagnose.cap import Cap, caps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of
+from probe.diagnose.factor import another_factor
 from probe.diagnose.hypothesis import Hypothesis, Plan, changed
 from probe.diagnose.matrices import Matrix, matrices
 from probe.diagnose.products import least_change, products
@@ -16,7 +17,6 @@ from probe.diagnose.values import DIVIDE, MULTIPLY
 from probe.replay.program import Leaf, Program, Result, Value
 from probe.report import WeightFinding
 
-FACTORS = tuple(2.0**power for power in range(-10, 11))
 CAPS = tuple(10.0 ** (power / 4) for power in range(13))
 USUAL_CAPS = (15.0, 30.0, 50.0)
 
@@ -83,16 +83,14 @@ def _scale(program: Program) -> Hypothesis:
     number = (constant_of(last.call, program) if isinstance(last, Result) else None) or 1.0
     called = last.call.name if isinstance(last, Result) else ""
     ours = 1 / number if called in DIVIDE else number if called in MULTIPLY else 1.0
-    return Hypothesis(
+    return another_factor(
         "head.scale",
-        lambda value: changed(last, lambda logits: logits * (value / ours)),
+        last,
+        ours,
         lambda value: (
             f"logits are multiplied by {value:.4g} where the reference has {ours:.4g}: "
             "look for a scale of logits in the config"
         ),
-        tuple(sorted({1.0, *(ours * factor for factor in FACTORS)})),
-        scale="log",
-        reference_value=ours,
     )
 
 

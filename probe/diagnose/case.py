@@ -32,7 +32,7 @@ class Case:
     rounded: torch.Tensor | None = None
     """What the reference computes in the candidate's dtype; None where that is float32 or better."""
     kept: torch.Tensor | None = None
-    """[B, T]: tokens to compare, where the candidate dropped the padding."""
+    """[B, T], or as many more dimensions as the place has: what to compare, where that is not all of it."""
     audited: Audited = field(default_factory=dict)
     suspects: frozenset[str] = frozenset()
     """Taps of the reference that are at fault, this one among them."""
@@ -84,7 +84,7 @@ class Case:
     def _seen(self) -> torch.Tensor:
         if self.kept is None:
             return torch.ones((), dtype=torch.bool)
-        return self.kept.reshape(*self.kept.shape, *[1] * (self.exact.dim() - 2))
+        return self.kept.reshape(*self.kept.shape, *[1] * (self.exact.dim() - self.kept.dim()))
 
     @cached_property
     def _size(self) -> float:

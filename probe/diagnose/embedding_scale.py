@@ -10,7 +10,7 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import constant_of, is_same
 from probe.diagnose.factor import another_factor
 from probe.diagnose.hypothesis import Hypothesis, changed
-from probe.diagnose.search import explains, fitted
+from probe.diagnose.tried import explains, fitted
 from probe.diagnose.values import MULTIPLY
 from probe.replay.program import Program, Result, Value
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from probe.diagnose.case import Case
 from probe.diagnose.planting import Planting, once, planting
-from probe.diagnose.search import AS_GOOD, Tried
+from probe.diagnose.search import AS_GOOD
+from probe.diagnose.tried import Tried
 from probe.locate import relative
 from probe.replay.local_error import LocalError
 from probe.report import Finding

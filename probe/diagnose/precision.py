@@ -13,7 +13,7 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import recomputed, result
 from probe.diagnose.hypothesis import Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
-from probe.diagnose.search import Tried
+from probe.diagnose.tried import Tried
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -28,6 +28,8 @@ SCALES: dict[str, tuple[str, Change]] = {
     "the mean for all rows": ("quant.granularity", lambda s: s.mean().expand_as(s)),
 }
 """What a weight that was quantized with one scale a row may be read with."""
+FINER = (2e-3, 1e-4, 5e-6)
+"""Relative steps in which a limit is looked for: as long as it is off, some numbers are rounded to the other side."""
 
 
 def quantized(case: Case) -> Iterator[Hypothesis]:
@@ -98,8 +100,9 @@ def _activations(matrix: Matrix, seen: Products, largest: float) -> Hypothesis:
     def distance(limit: float) -> float:
         return replace(seen, given_NI=_rounded(seen.given_NI, limit)).distance(matrix.weight_OI)
 
-    coarse = min((largest * 0.05 * 1.05**step for step in range(67)), key=distance)
-    best = min((coarse * (1 + 0.002 * step) for step in range(-25, 26)), key=distance)
+    best = min((largest * 0.05 * 1.05**step for step in range(67)), key=distance)
+    for step in FINER:
+        best = min((best * (1 + step * number) for number in range(-25, 26)), key=distance)
     return Hypothesis(
         "quant.activation",
         plan,
@@ -107,7 +110,7 @@ def _activations(matrix: Matrix, seen: Products, largest: float) -> Hypothesis:
             f"what {matrix.leaf.name} is given is rounded to eight bits and clipped at {limit:.4g}, "
             f"where the largest is {largest:.4g}: look at how the scale of activations is calibrated"
         ),
-        (best * 0.998, best, best * 1.002),
+        (best * (1 - FINER[-1]), best, best * (1 + FINER[-1])),
         scale="log",
         reference_value=largest,
     )

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tests.conftest import Compare
 from tests.zoo.bug import Bug
+from tests.zoo.bugs import bug_named
 from tests.zoo.pairs import pair
-from tests.zoo.plan import bug_named
 from tests.zoo.plants import with_function
 
 FUTURE, TURNED, ANEW = "one token of the future seen", "rotated twice", "second half counted from zero"

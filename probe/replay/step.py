@@ -56,14 +56,8 @@ class Passes:
         """One pass in low precision, whose values wait on disk for the second, in float64."""
         found: list[LocalError] = []
 
-        def keep(meeting: Meeting) -> None:
-            if meeting.candidate is not None:
-                scratch.keep(meeting.pair.reference.name, meeting.computed)
-
         with Scratch() as scratch:
-            self._progress(f"replaying in {self._low}")
-            with self._low_precision():
-                self._run(keep, free, self._low)
+            self._keep(scratch, free)
             self._progress("replaying in float64")
             with InFloat64():
                 self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
@@ -82,10 +76,6 @@ class Passes:
         The one in float64 only where something of it is `wanted` after the other.
         """
 
-        def keep(meeting: Meeting) -> None:
-            if meeting.candidate is not None:
-                scratch.keep(meeting.pair.reference.name, meeting.computed)
-
         def show(meeting: Meeting) -> None:
             name = meeting.pair.reference.name
             if name in errors and wanted(errors[name]):
@@ -97,9 +87,7 @@ class Passes:
 
         with Scratch() as scratch:
             if UNIT_ROUNDOFF.get(self._low, 0.0) > UNIT_ROUNDOFF["float32"]:
-                self._progress(f"replaying in {self._low}")
-                with self._low_precision():
-                    self._run(keep, free, self._low, show_low if look_low is not None else None)
+                self._keep(scratch, free, show_low if look_low is not None else None)
             if any(wanted(error) for error in errors.values()):
                 self._progress("looking for causes")
                 with InFloat64():
@@ -111,9 +99,9 @@ class Passes:
         """Suspects whose candidate tensor is not what the candidate itself went on with.
 
         With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees, or
-        nearly: there may be an error of its own too. So it is
-        where the candidate was tapped at another point, an embedding before its scale for one. A real error is the
-        other way round: what follows agrees only with the candidate's tensor.
+        nearly: there may be an error of its own too. So it is where the candidate was tapped at another point, an
+        embedding before its scale for one. A real error is the other way round: what follows agrees only with the
+        candidate's tensor.
         """
         first = {error.pair.reference.name: error for error in found}
         settled: set[str] = set()
@@ -136,6 +124,17 @@ class Passes:
         with self._low_precision():
             self._run(watch, free | suspects, self._low)
         return frozenset(settled - moved)
+
+    def _keep(self, scratch: Scratch, free: frozenset[str], examine: Meet | None = None) -> None:
+        """The pass in low precision, whose values are kept for the one in float64."""
+
+        def keep(meeting: Meeting) -> None:
+            if meeting.candidate is not None:
+                scratch.keep(meeting.pair.reference.name, meeting.computed)
+
+        self._progress(f"replaying in {self._low}")
+        with self._low_precision():
+            self._run(keep, free, self._low, examine)
 
     def _run(self, meet: Meet, free: frozenset[str], dtype: str | None = None, examine: Meet | None = None) -> None:
         """`dtype` is what the model is fed in, as a candidate of that dtype was."""

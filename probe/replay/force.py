@@ -13,7 +13,7 @@ from probe.align.mapping import Pair, candidate_values
 from probe.capture.hooks import Call, watching
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.dump import Dump
-from probe.replay.meeting import Meet, Meeting
+from probe.replay.meeting import Meet, Meeting, same_numbers
 from probe.replay.origins import FollowingOrigins, Origin, origin_of, responsible, set_origin
 from probe.replay.program import Program
 from probe.replay.tracing import Tracing, begin_at
@@ -92,7 +92,7 @@ class Replay:
             return tensor, None  # a weight that is handed to a module (weight norm) is no activation
         name = pair.reference.name
         with torch._C.DisableTorchFunction():
-            key = _key(pair)
+            key = same_numbers(pair)
             if getattr(tensor, _FREE, None) == key:
                 return tensor, None  # compared already, under another name
             forced_before = _forced(tensor)
@@ -143,12 +143,3 @@ def _forced(tensor: torch.Tensor) -> tuple[Any, ...] | None:
     """The key of the pair whose values were put into this tensor; None where there were none, or it changed since."""
     key, version = getattr(tensor, _FORCED, (None, 0))
     return key if version == tensor._version else None
-
-
-def _key(pair: Pair) -> tuple[Any, ...]:
-    """Equal for pairs whose candidate values are the same numbers in the same layout."""
-    return (
-        tuple((s.tap.statistics.hash, s.tap.dtype, s.columns, s.block) for s in pair.sources),
-        pair.layout,
-        pair.reference.shape,
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,3 +43,12 @@ class Meeting:
 
 
 Meet = Callable[[Meeting], None]
+
+
+def same_numbers(pair: Pair) -> tuple[Any, ...]:
+    """Equal for pairs whose candidate values are the same numbers in the same layout."""
+    return (
+        tuple((s.tap.statistics.hash, s.tap.dtype, s.columns, s.block) for s in pair.sources),
+        pair.layout,
+        pair.reference.shape,
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from probe.diagnose import attention_scores, branch, head, mlp, norm_eps
+from probe.diagnose import attention_scores, branch, embedding_scale, head, mlp, norm_eps, rope_angles
 from probe.diagnose.case import Case
 from probe.diagnose.evidence import along, apart, flips, in_units, moments, weights
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of, planned
@@ -22,7 +22,15 @@ from probe.locate import ABOVE_FLOOR, at_fault
 from probe.replay.arithmetic import InFloat64
 from probe.replay.program import Program
 
-FAMILIES: tuple[Family, ...] = (norm_eps.eps, attention_scores.softcap, head.softcap, mlp.activation, branch.scale)
+FAMILIES: tuple[Family, ...] = (
+    norm_eps.eps,
+    embedding_scale.rounding,
+    attention_scores.softcap,
+    rope_angles.stretched,
+    head.softcap,
+    mlp.activation,
+    branch.scale,
+)
 """Those whose hypotheses have usual values."""
 TOO_LARGE = 2 * ABOVE_FLOOR
 """In floors: what does more than this would stand above the floor, with whatever else there is."""

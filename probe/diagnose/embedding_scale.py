@@ -32,6 +32,15 @@ def scale(case: Case) -> Iterator[Hypothesis]:
             yield _scale(rows, module, ours, case.program.value(rows).shape[-1])
 
 
+def rounding(case: Case) -> Iterator[Hypothesis]:
+    """embed.rounding alone: below the floor nothing can be fitted."""
+    for rows, module in looked_up(case):
+        ours = scale_after(case.program, rows)
+        values = roundings(ours)
+        if values and is_felt(case, rows):
+            yield _rounding(rows, module, ours, values)
+
+
 def looked_up(case: Case) -> Iterator[tuple[Value, str]]:
     """Rows of tables, and whose they are: looked up in the program, or before it, where nothing else goes into it."""
     for call in case.program.calls:
@@ -80,6 +89,7 @@ def _rounding(rows: Value, module: str, ours: float, values: dict[torch.dtype, f
         tuple(values),
         reference_value=ours,
         candidate_value=lambda kind: ours * values[kind],
+        usual=tuple(values),
         module=module,
     )
 

@@ -105,8 +105,10 @@ Family = Callable[[Case], Iterable[Hypothesis]]
 
 def computed(case: Case, program: Program, plan: Plan) -> torch.Tensor | None:
     """None where the plan cannot be run, or has another shape or no numbers as its result."""
+    if plan.terms:
+        return None
     try:
-        changed = program.run(plan.edits, plan.leaves)
+        changed = program.run(plan.edits, plan.given)
     except UNFIT:
         return None
     return changed if changed.shape == case.exact.shape and changed.is_floating_point() else None

@@ -28,4 +28,6 @@ def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
     others = f" (and {len(hidden) - 1} more places like it)" if len(hidden) > 1 else ""
     more = f"about {float(f'{times[hardest]:.1e}'):,.0f} times as many tokens would show it"
     said = more if within_reach else "no longer input would show it"
-    return (f"rounding hides whether {causes} is another usual one in {hardest[1]}{others}: {said}",)
+    return (
+        f"rounding hides whether {causes} is another usual one in {hardest[1] or 'the model itself'}{others}: {said}",
+    )

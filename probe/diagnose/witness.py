@@ -14,6 +14,8 @@ SURE = 6.0
 """Standard deviations: hundreds of hypotheses are asked at thousands of places."""
 NEAR_ONE = 0.2
 """How far from 1 the coefficient of a hypothesis may lie."""
+ENOUGH = 5.0
+"""Standard deviations to be expected of a bug, so that it would be found."""
 MANY = 6.0
 """Rows, and channels: the evidence of so many at least must count, if none counted more than another."""
 MANY_TOSSES = 500
@@ -80,9 +82,9 @@ class Witness:
         return (flipped.dd >= MANY and flipped.coefficient < 0.5) or _is_less(self.projection)
 
     @property
-    def expected(self) -> float:
-        """Standard deviations at which the candidate would show it, if it did so."""
-        return math.sqrt(max(self.flips.dd, self.projection.dd))
+    def needed(self) -> float:
+        """Times as many tokens as there are: with those the candidate would show it, if it did so."""
+        return min(_needed(self.flips), _needed(self.projection))
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,11 @@ def _of_projection(seen: Moments, control: Moments) -> Evidence | None:
         f"the reference's own rounding {control.coefficient:.2f}"
     )
     return Evidence(c, stderr, words)
+
+
+def _needed(seen: Moments) -> float:
+    """For ENOUGH standard deviations, and for MANY rows."""
+    return max(ENOUGH**2 / seen.dd, MANY * seen.row_bb / seen.dd**2) if seen.dd else math.inf
 
 
 def _many(seen: Moments) -> bool:

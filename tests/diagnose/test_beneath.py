@@ -92,6 +92,5 @@ def test_what_no_longer_input_would_show_is_said_so(compare: Compare):
     for model in (reference, candidate):
         model.model.embed_tokens.weight.data.mul_(10_000)
     report = compare(reference, candidate.to(torch.bfloat16), {"input_ids": torch.tensor([[5, 7]])})
-    (note,) = report.notes
+    (note,) = [one for one in report.notes if "no longer input would show it" in one]
     assert "norm.eps" in note
-    assert "no longer input would show it" in note

@@ -86,3 +86,24 @@ def trained(name: str) -> nn.Module:
     model = build(name, SIZE)
     look_trained(model, torch.Generator().manual_seed(3))
     return model
+
+
+HIDING = [
+    ("gemma2", uncapped, "attn.softcap"),
+    ("gemma", with_erf, "mlp.activation"),
+    ("granite", with_a_smaller_branch, "residual.scale"),
+]
+
+
+@pytest.mark.parametrize(("name", "plant", "cause"), HIDING)
+def test_an_input_that_is_too_short_says_what_it_hides_and_how_many_tokens_would_do(
+    compare: Compare, name: str, plant: Callable[[nn.Module], None], cause: str
+):
+    reference, candidate = trained(name), trained(name)
+    plant(candidate)
+    fed = {"input_ids": torch.tensor([[5, 7]])}
+    report = compare(reference, candidate.bfloat16(), fed)
+    assert cause not in [one.cause for one in report.findings]
+    (note,) = report.notes
+    assert cause in note
+    assert "times as many tokens would show it" in note

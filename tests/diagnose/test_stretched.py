@@ -68,5 +68,5 @@ def test_a_prompt_that_is_too_short_says_how_many_tokens_would_do(compare: Compa
     report = compare(Attention(8.0), Attention(1.0).to(dtype), x(3), candidate_inputs=low(3, dtype))
     assert report.findings == ()
     (note,) = report.notes
-    assert "whether rope.scaling is another usual one in the model itself" in note
+    assert "rope.scaling is another usual one in the model itself" in note
     assert "times as many tokens would show it" in note

@@ -12,7 +12,10 @@ MOST = 1_000_000
 
 
 def untold(witnesses: Sequence[Witness]) -> tuple[str, ...]:
-    """A line for what more tokens would show, and one for what none would; neither where the first of a place's usual values, the one most confused, would be told."""
+    """A line for what more tokens would show, and one for what none would.
+
+    Asked is the first of a place's usual values, the one most confused.
+    """
     groups: dict[tuple[str, str], dict[object, list[Witness]]] = defaultdict(lambda: defaultdict(list))
     for one in witnesses:
         groups[one.cause, template(one.module)[0]][one.reference_value, one.value].append(one)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,6 +37,8 @@ class Case:
     audited: Audited = field(default_factory=dict)
     suspects: frozenset[str] = frozenset()
     """Taps of the reference that are at fault, this one among them."""
+    planted: Any = None
+    """A Plan: what is known of the place already, by an earlier one; `exact` has it."""
     earlier: Callable[[], Mapping[str, torch.Tensor]] = dict
     """Reads what the candidate had at the taps before, as far as they have this place's shape.
 

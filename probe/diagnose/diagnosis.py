@@ -16,6 +16,7 @@ from probe.diagnose.hypothesis import UNFIT
 from probe.diagnose.merge import Part, merged, moved_norms
 from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved, weighed
+from probe.diagnose.shadowed import shadowed, what_is_left
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
@@ -64,12 +65,17 @@ def diagnose(
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     hidden = Hidden()
+    behind = {id(error): error for error in shadowed(errors, places)}
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited)
         if case is None:
             return
-        if id(error) not in faulty:
+        if id(error) in behind:
+            case = what_is_left(case, places, explained)
+            if case is None:
+                return
+        elif id(error) not in faulty:
             hidden.plant(case)
             return
         open_places = {place.pair.reference.name for place in places if id(place) not in explained}
@@ -86,9 +92,10 @@ def diagnose(
             hidden.hear(case)
 
     def is_wanted(error: LocalError) -> bool:
-        return id(error) in faulty or hidden.wants(error)
+        return id(error) in faulty or id(error) in behind or hidden.wants(error)
 
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, is_wanted, progress)
+    places = [error for error in errors if id(error) in faulty or (id(error) in behind and id(error) in explained)]
     settled, places = scaled_later.joined(explained, places)
     unknown = [place for place in places if id(place) not in settled]
     found = merged(moved_norms([part for place in places for part in settled.get(id(place), ())]))

@@ -37,9 +37,12 @@ class Plan:
         return {**self.leaves, **{leaf: change(leaf.tensor) for leaf, change in self.taps.items()}}
 
     def run(self, case: Case) -> torch.Tensor:
+        return (self if case.planted is None else self.joined(case.planted))._run(case.program)
+
+    def _run(self, program: Program) -> torch.Tensor:
         if self.terms:
-            return torch.stack([factor * term.run(case) for factor, term in self.terms]).sum(0)
-        made = case.program.run(self.edits, self.given)
+            return torch.stack([factor * term._run(program) for factor, term in self.terms]).sum(0)
+        made = program.run(self.edits, self.given)
         return made if self.place is None else self.place(made)
 
     def joined(self, other: "Plan") -> "Plan":

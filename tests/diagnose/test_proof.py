@@ -55,6 +55,14 @@ def test_a_tensor_from_elsewhere_is_the_models_own_once_planted(compare: Compare
     assert report.explained == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_bug_behind_another_of_the_same_code_is_found_too(compare: Compare):
+    """Both branches of a layer lack their multiplier; of the second's sum, the first is a part."""
+    both = pair(bug_named("residual multiplier left out"), "granite", seed=8, style="nano decoder", scope="layer")
+    report = compare(both.reference, both.candidate, both.inputs, candidate_inputs=both.candidate_inputs)
+    assert {one.cause for one in report.findings} == {"residual.scale"}
+    assert report.explained == pytest.approx(1.0, abs=1e-6)
+
+
 def test_each_of_two_has_a_share_of_its_own(compare: Compare):
     reference, candidate, fed = two("llama")
     candidate.model.layers[0].input_layernorm.variance_epsilon = 1e-3

@@ -61,7 +61,7 @@ def _nearest(case: Case, norm: Norm, leaf: Leaf, others: Mapping[str, torch.Tens
         return others
     bias = norm.parts.get("bias")
     leaves = {leaf: torch.full_like(leaf.tensor, 1 - norm.offset)}
-    x = case.program.run({}, leaves | ({bias: torch.zeros_like(bias.tensor)} if bias else {})).double()
+    x = Plan(leaves=leaves | ({bias: torch.zeros_like(bias.tensor)} if bias else {})).run(case).double()
     y = case.candidate.double() - (bias.tensor.double() if bias else 0)
     tokens = tuple(range(x.dim() - 1))
     x, y = (torch.where(case.counts, values, 0.0) for values in (x, y))

@@ -57,13 +57,13 @@ def _best_factor(case: Case, call: Call, position: int) -> float | None:
     """By least squares, twice, since a norm may follow; None where it does not help."""
     factor, counts = 1.0, case.counts
     for _ in range(4):
-        here = case.program.run({call: times(position, factor)})
-        slope = (case.program.run({call: times(position, factor + 1e-4)}) - here)[counts] / 1e-4
+        here = Plan({call: times(position, factor)}).run(case)
+        slope = (Plan({call: times(position, factor + 1e-4)}).run(case) - here)[counts] / 1e-4
         size = float(slope.square().sum())
         if not size > 0:
             return None
         factor += float((slope * (case.candidate - here)[counts]).sum()) / size
-    after = case.distance(case.program.run({call: times(position, factor)}))
+    after = case.distance(Plan({call: times(position, factor)}).run(case))
     return factor if abs(factor) > 1e-3 and after <= HELPS * case.before else None
 
 

@@ -22,9 +22,7 @@ def shadowed(errors: Iterable[LocalError], places: Sequence[LocalError]) -> list
     return [error for error in errors if at_fault(error) and id(error) not in known]
 
 
-def what_is_left(
-    case: Case, places: Sequence[LocalError], explained: Mapping[int, tuple[Part, ...]]
-) -> Case | None:
+def what_is_left(case: Case, places: Sequence[LocalError], explained: Mapping[int, tuple[Part, ...]]) -> Case | None:
     """The case with all planted that was found at the places before it; None if that is all."""
     error = case.error
     before = [place for place in places if place.taps <= error.taps and place.code & error.code]

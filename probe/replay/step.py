@@ -98,13 +98,15 @@ class Passes:
     ) -> frozenset[str]:
         """Suspects whose candidate tensor is not what the candidate itself went on with.
 
-        With the candidate's tensor put in, what follows disagrees; with the reference's own, all of it agrees, or
-        nearly: there may be an error of its own too. So it is where the candidate was tapped at another point, an
-        embedding before its scale for one. A real error is the other way round: what follows agrees only with the
-        candidate's tensor.
+        With the candidate's tensor put in, what follows disagrees; with the reference's own, some of it agrees, or all
+        of it nearly: what has an error of its own, as a norm has that no scale of its input changes, is no witness. So
+        it is where the candidate was tapped at another point, an embedding before its scale for one. A real error is
+        the other way round: what follows agrees only with the candidate's tensor.
         """
         first = {error.pair.reference.name: error for error in found}
+        agreeing: set[str] = set()
         settled: set[str] = set()
+        doubted: set[str] = set()
         moved: set[str] = set()
 
         def watch(meeting: Meeting) -> None:
@@ -115,15 +117,16 @@ class Passes:
             now = measure(meeting, self._low)
             floor = max(now.floor, first[name].floor * now.norm / (first[name].norm or 1.0))
             remains = suspicious(replace(now, floor=floor))
+            was_wrong = suspicious(first[name])
             if remains and now.error > MOSTLY * first[name].error:
-                moved.update(causes)
-            elif suspicious(first[name]):
-                settled.update(causes)
+                (doubted if was_wrong else moved).update(causes)
+            elif was_wrong:
+                (settled if remains else agreeing).update(causes)
 
         self._progress("checking what depends on the differences")
         with self._low_precision():
             self._run(watch, free | suspects, self._low)
-        return frozenset(settled - moved)
+        return frozenset((agreeing | (settled - doubted)) - moved)
 
     def _keep(self, scratch: Scratch, free: frozenset[str], examine: Meet | None = None) -> None:
         """The pass in low precision, whose values are kept for the one in float64."""

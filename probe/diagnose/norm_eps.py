@@ -81,10 +81,18 @@ def _eps(place: Epsilon) -> Hypothesis:
         lambda value: Plan({place.call: constant(place.argument, value)}),
         lambda value: (
             f"eps is {value:.3g} where the reference has {place.value:.3g}: "
-            "look for a norm that is built without the config's eps"
+            f"look for a norm that is built without the config's eps{_same_as(place.value, value)}"
         ),
         tuple(sorted({*GRID, place.value})),
         scale="log",
         reference_value=place.value,
         usual=tuple(value for value in USUAL if abs(value - place.value) > 0.01 * value),
     )
+
+
+def _same_as(ours: float, theirs: float) -> str:
+    """x / sqrt(mean(x^2) + eps) is the same function with k x for x and k^2 eps for eps."""
+    if ours <= 0 or theirs <= 0 or any(abs(theirs - usual) <= 0.01 * usual for usual in USUAL):
+        return ""
+    factor = (ours / theirs) ** 0.5
+    return f"; residual.scale explains any input as well: what the norm is given is multiplied by {factor:.3g}"

@@ -11,7 +11,7 @@ import torch
 
 from probe.diagnose.case import Case
 from probe.diagnose.matrices import Matrix
-from probe.diagnose.values import MULTIPLY
+from probe.diagnose.values import ADD, MULTIPLY
 from probe.replay.program import Program, Result
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Products:
     given_NI: torch.Tensor
     reference_NO: torch.Tensor
     candidate_NO: torch.Tensor
-    """What the candidate made, times `factor_NO`."""
+    """What the candidate made, times `factor_NO`; what is added to that, a residual stream, is taken off again."""
     counts_NO: torch.Tensor
     factor_NO: torch.Tensor | None = None
     """What else the product is multiplied by before it is seen, as the gate of a feed-forward block is."""
@@ -51,7 +51,7 @@ class Products:
 
 def products(case: Case, matrix: Matrix) -> Products | None:
     """None where what follows the product within the span hides it."""
-    seen = _factors_behind(case.program, matrix)
+    seen = _behind(case.program, matrix)
     if seen is None or case.candidate.dim() < 2 or case.candidate.shape[-1] != len(matrix.weight_OI):
         return None
     num_out = case.candidate.shape[-1]
@@ -59,31 +59,39 @@ def products(case: Case, matrix: Matrix) -> Products | None:
     if not len(rows):
         return None
     rows = rows[:: -(-len(rows) // NUM_TOKENS)]
+    factor_NO, added_NO = (None if x is None else x.reshape(-1, num_out)[rows].double() for x in seen)
     given = case.program.value(matrix.given)
     given_NI = given.reshape(-1, given.shape[-1])[rows].double()
     bias = 0.0 if matrix.bias is None else matrix.bias.tensor.detach().double()
     reference_NO = case.program.value(Result(matrix.call)).reshape(-1, num_out)[rows].double() - bias
-    factor_NO = None if not seen else torch.stack([x.reshape(-1, num_out)[rows].double() for x in seen]).prod(0)
     candidate_NO = case.candidate.reshape(-1, num_out)[rows].double() - (
         bias if factor_NO is None else bias * factor_NO
     )
+    candidate_NO = candidate_NO if added_NO is None else candidate_NO - added_NO
     return Products(given_NI, reference_NO, candidate_NO, case.counts.reshape(-1, num_out)[rows], factor_NO)
 
 
-def _factors_behind(program: Program, matrix: Matrix) -> list[torch.Tensor] | None:
-    """What the product is multiplied by, up to the span's result; None where anything else is done to it."""
-    value, found, shape = program.result, [], program.value(program.result).shape
+def _behind(program: Program, matrix: Matrix) -> tuple[torch.Tensor | None, torch.Tensor | None] | None:
+    """What the product is multiplied by, and what is added to that, up to the span's result; None if more is done."""
+    value, shape = program.result, program.value(program.result).shape
+    factor: torch.Tensor | None = None
+    added: torch.Tensor | None = None
     while isinstance(value, Result) and value.call is not matrix.call:
         inputs = [one for one in value.call.inputs if program.value(one).numel() == shape.numel()]
         makers = [one for one in inputs if any(call is matrix.call for call in Program(one).calls)]
         if len(makers) != 1 or program.value(value).shape[-1:] != shape[-1:]:
             return None
-        if value.call.name in MULTIPLY and len(inputs) == 2:
-            found.append(program.value(next(one for one in inputs if one is not makers[0])))
+        if value.call.name in MULTIPLY | ADD and len(inputs) == 2:
+            other = program.value(next(one for one in inputs if one is not makers[0])).reshape(shape)
+            scaled = other if factor is None else other * factor
+            if value.call.name in MULTIPLY:
+                factor = scaled
+            else:
+                added = scaled if added is None else added + scaled
         elif value.call.name not in _RESHAPES or len(value.call.inputs) != 1:
             return None
         value = makers[0]
-    return found if isinstance(value, Result) and not value.path else None
+    return (factor, added) if isinstance(value, Result) and not value.path else None
 
 
 _RESHAPES = {"view", "reshape", "unflatten", "flatten", "_unsafe_view", "contiguous", "to", "float"}

@@ -93,16 +93,29 @@ def factor_of(value: Value) -> float:
 
 
 def branch_scale(case: Case) -> Iterator[Hypothesis]:
-    """residual.scale where a block's output is its last child's in the reference, and a multiple of it here."""
+    """residual.scale where a place is a branch's output in the reference, and a multiple of it here."""
     result = case.program.result
     ours, theirs = case.exact[case.counts], case.candidate[case.counts]
-    if isinstance(result, Leaf) and not result.is_weight and case.error.pair.reference.name.endswith(":out"):
-        inside = case.error.pair.reference.name.removesuffix(":out")
+    if isinstance(result, Leaf) and not result.is_weight and case.error.pair.reference.name.endswith((":out", ":in")):
         size = float(ours.double().square().sum())
-        if inside and result.name.startswith(inside + ".") and size > 0:
+        module = _gives_on(case, result)
+        if module and size > 0:
             factor = float((ours * theirs).sum()) / size
             if factor:
-                yield _branch_scale(result, inside, factor)
+                yield _branch_scale(result, module, factor)
+
+
+def _gives_on(case: Case, leaf: Leaf) -> str:
+    """Whose code hands on what a module within gave: as its own output, or to a norm behind its branch; else ""."""
+    tap, maker = case.error.pair.reference, leaf.name.rpartition(":")[0]
+    if tap.name.endswith(":out"):
+        return tap.module if tap.module and leaf.name.startswith(tap.module + ".") else ""
+    is_product = leaf.name.endswith(":out") and _has_matrix(case.model, maker) and not _is_embedding(case.model, leaf)
+    return case.error.module if is_product and maker.count(".") > tap.module.count(".") else ""
+
+
+def _has_matrix(model: nn.Module, name: str) -> bool:
+    return any(weight.dim() > 1 for weight in dict(model.named_modules())[name].parameters(recurse=False))
 
 
 def _branch_scale(leaf: Leaf, module: str, factor: float) -> Hypothesis:

@@ -23,8 +23,9 @@ BUGS = [
         "MLP's branch scaled",
         "residual.scale",
         LLAMAS,
-        ("layer", "mlp", "down"),
+        ("layer", "mlp", "down", "post_mlp_norm"),
         code=change_output("mlp", lambda x: x * 0.7071),
+        also=("norm.eps",),  # in a norm behind the branch it is the same function as a larger one
     ),
     Bug(
         "one after the other",

@@ -20,6 +20,8 @@ Explain = Callable[[Case], Sequence[tuple[Tried, ...]]]
 
 def through_few_tokens(case: Case, explain: Explain, look: Look) -> tuple[Tried, ...]:
     """What explains few tokens, and with it all the others; may be empty."""
+    if len({hypothesis.cause for hypothesis in look(case)}) < 2:
+        return ()
     for few in _of_few_tokens(case):
         if few.before > ABOVE_FLOOR * few.error.floor * few.growth:
             for parts in explain(few)[:MOST_FIRST]:

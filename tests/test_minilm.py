@@ -47,7 +47,7 @@ def test_another_kernel_and_another_dtype_are_noise(compare: Compare, reference,
     report = compare(reference, references.minilm(attention, dtype), batch)
     assert report.verdict is Verdict.NOISE
     assert report.replayed
-    assert report.findings == ()
+    assert all(one.is_honest for one in report.findings)
 
 
 def test_an_independent_port_is_noise_and_aligns_by_itself(compare: Compare, reference, batch):

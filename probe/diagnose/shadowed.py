@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from probe.diagnose.case import Case
-from probe.diagnose.hypothesis import Plan
+from probe.diagnose.hypothesis import UNFIT, Plan
 from probe.diagnose.merge import Part
 from probe.diagnose.planting import Planting
 from probe.diagnose.tried import explains
@@ -30,7 +30,10 @@ def what_is_left(case: Case, places: Sequence[LocalError], explained: Mapping[in
     if not found or any(id(place) not in explained for place in before) or any(one.wires for one in found):
         return None
     plan = _replanted(case.program, found)
-    exact = plan.run(case)
+    try:
+        exact = plan.run(case)
+    except UNFIT:
+        return None
     rounded = None if case.rounded is None else case.rounded + (exact - case.exact)
     rest = replace(case, exact=exact, rounded=rounded, planted=plan)
     is_all = explains(case, rest.before, plan) or rest.before <= LITTLE * case.before

@@ -9,9 +9,10 @@ from weakref import ref
 import torch
 from torch import nn
 
-from probe.capture.arguments import named_arguments
+from probe.capture.arguments import named_arguments, named_tensors
 from probe.capture.environment import config, environment
 from probe.capture.hooks import Call, why_not_watched
+from probe.capture.past import Past
 from probe.capture.structure import input_tensors, output_tensors
 from probe.capture.tensors import Mark, dtype_name, mark, to_bits, why_not_stored
 from probe.capture.weights import weight_table
@@ -40,6 +41,7 @@ class Recorder:
         """By id of a living tensor object: its mark when it was recorded, and as which tap."""
         self._skipped: dict[str, str] = {}
         """Names of taps and weights, and why they are not in the dump."""
+        self._past = Past()
         self._step = self._order = self._num_calls = 0
         self._trouble: Exception | None = None
 
@@ -110,7 +112,10 @@ class Recorder:
                 self._stored.clear()
 
     def _record_arguments(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for name, tensor in named_arguments(call.module, args, kwargs):
+        arguments = named_arguments(call.module, args, kwargs)
+        if past := self._past.before(arguments):
+            self._writer.add_past(call.step, past)
+        for name, tensor in named_tensors(arguments):
             store = partial(self._store_input, call.step, name, tensor)
             self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
 

@@ -3,7 +3,9 @@
     /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
                            environment, config, notes (all but the first three JSON); and, where `probe dump` learned it
                            once the run had ended, repetition and prompt (JSON too)
-    /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter
+    /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter. The group's attribute
+                           past (an integer) is the number of tokens that the model held in its cache before the step;
+                           none where there is no such attribute
     /steps/<step>/<tap>    one dataset a tap, created in the order of execution. A tensor that was recorded before
                            (an input that is another module's output) is a second hard link to the same dataset.
                            "/" and "%" in a name are written %2F and %25

@@ -20,17 +20,29 @@ REFUSED = (OSError, RuntimeError, LookupError, ValueError, TypeError, Arithmetic
 """All that h5py raises, whatever is wrong with a file."""
 
 
-def attribute(file: h5py.File, name: str) -> Any:
-    """A number or a bytes, or None where there is no such attribute."""
-    if not h5py.h5a.exists(file.id, name.encode()):
+MOST = 2**31
+"""A count that is higher counts nothing that a model was fed."""
+
+
+def attribute(folder: h5py.Group, name: str) -> Any:
+    """A number or a bytes of a group or of the file itself, or None where there is no such attribute."""
+    if not h5py.h5a.exists(folder.id, name.encode()):
         return None
-    found = h5py.h5a.open(file.id, name.encode())
+    found = h5py.h5a.open(folder.id, name.encode())
     kind = found.dtype
-    if kind.hasobject or found.shape != () or kind.itemsize > _file_size(file):
+    if kind.hasobject or found.shape != () or kind.itemsize > _file_size(folder.file):
         raise ValueError(f"its attribute {name!r} has a type that no dump has")
     value: NDArray[Any] = np.empty((), kind)
     found.read(value)
     return value.item()
+
+
+def count(folder: h5py.Group, name: str) -> int:
+    """An attribute that counts something; 0 where there is no such attribute, ValueError where it is no count."""
+    found = attribute(folder, name)
+    if found is not None and (type(found) is not int or not 0 <= found <= MOST):
+        raise ValueError(f"its attribute {name!r} is no number of things")
+    return found or 0
 
 
 def group(file: h5py.File, *path: str) -> h5py.Group | None:

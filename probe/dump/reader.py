@@ -181,6 +181,16 @@ class Dump:
         return found
 
     @cached_property
+    def past(self) -> dict[int, int]:
+        """How many tokens the model held in its cache before each step; 0 where it says nothing of one."""
+        found = {}
+        for step in self.steps:
+            with self._reading(f"/inputs/{step}"):
+                folder = plain.group(self._file, "inputs", str(step))
+                found[step] = 0 if folder is None else plain.count(folder, "past")
+        return found
+
+    @cached_property
     def steps(self) -> list[int]:
         return sorted({tap.step for tap in self.taps})
 

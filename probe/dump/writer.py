@@ -75,10 +75,12 @@ class DumpWriter:
             self._set_text(name, json.dumps(value, default=str))
 
     def add_input(self, step: int, name: str, bits: Bits, dtype: str) -> None:
-        folder = self._file.get(f"inputs/{step}")
-        if folder is None:
-            folder = self._file.create_group(f"inputs/{step}", track_order=True)
-        self._write(folder, name, np.ascontiguousarray(bits), dtype, bits.shape)
+        self._write(self._inputs(step), name, np.ascontiguousarray(bits), dtype, bits.shape)
+
+    def add_past(self, step: int, num_tokens: int) -> None:
+        """How many tokens the model held in its cache before this step."""
+        self._room.take(0, name="past")
+        self._inputs(step).attrs.create("past", num_tokens, dtype="i8")
 
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
@@ -110,6 +112,10 @@ class DumpWriter:
         raw = text.encode()
         self._room.take(len(raw))
         self._file.attrs.create(name, raw, dtype=h5py.string_dtype("utf-8", len(raw)))
+
+    def _inputs(self, step: int) -> h5py.Group:
+        folder = self._file.get(f"inputs/{step}")
+        return folder if folder is not None else self._file.create_group(f"inputs/{step}", track_order=True)
 
     def _step(self, step: int) -> h5py.Group:
         if step not in self._steps:

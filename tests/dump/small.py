@@ -41,6 +41,7 @@ def small_dump(path: Path) -> Path:
         row = Weight("0.weight", "0", "", (4, 3), "float32", UNMEASURED, 0, 4, 4, 3)
         writer.add_weights([row], Sketches(norms, directions), {"0.bias": (numbers[:4], "float32")})
         writer.add_input(0, "input_ids", np.arange(6), "int64")
+        writer.add_past(1, 6)
         first = writer.add(tap("0:in", numbers.reshape(2, 12), "float32"), numbers)
         writer.add(tap("0:out", halves, "bfloat16", order=1), halves)
         writer.link(tap("1:in", numbers.reshape(2, 12), "float32", order=2), first)
@@ -58,6 +59,7 @@ def everything(path: Path) -> int:
             assert values.shape == found.shape
             length = 1 + found.num_elements // 3
             assert sum(len(block) for block in dump.blocks(found, length)) == math.prod(found.shape)
+        assert list(dump.past) == dump.steps
         for step in dump.steps:
             dump.inputs(step)
         for weight in dump.weights:

@@ -6,7 +6,7 @@ import transformers
 from torch import nn
 
 import probe
-from tests.capture.tiny_decoders import ids, sound, tiny
+from tests.tiny_decoders import ids, sound, tiny
 
 CHUNKS = (5, 1, 1, 3, 1)
 BEFORE = [0, 5, 6, 7, 10]

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from probe.replay.local_error import LocalError
+from probe.replay.local_error import LocalError, StepError
 from probe.report import Finding, Place
 from probe.tap import template
 
@@ -45,8 +45,17 @@ def first_place(places: Sequence[LocalError]) -> Place | None:
     if not places:
         return None
     first, tap = places[0], places[0].pair.reference
+    onset = first_step(first)
+    if onset is not None:
+        norm = onset.norm or 1.0
+        return Place(first.module, tap.name, onset.step, onset.error / norm, onset.floor / norm, onset.ratio)
     sizes = relative(first.error, first), relative(first.floor, first)
     return Place(first.module, tap.name, tap.step, *sizes, first.ratio)
+
+
+def first_step(error: LocalError) -> StepError | None:
+    """Of a sequence, the first step at fault; None where it is one step, or none by itself."""
+    return next((step for step in error.steps if step.ratio > ABOVE_FLOOR), None)
 
 
 def findings(places: Sequence[LocalError]) -> tuple[Finding, ...]:
@@ -82,8 +91,14 @@ def _finding(places: list[LocalError]) -> Finding:
     else:
         what = "a NaN or an infinity that the other side has not"
     many = f"; {len(modules) - 1} more modules like it do the same" if len(modules) > 1 else ""
-    message = f"{what}, arises between {start} and {end}{many}"
+    message = f"{what}, arises between {start} and {end}{_since(first)}{many}"
     return Finding("unknown", first.module, modules, (start, end), message, error_before=size)
+
+
+def _since(error: LocalError) -> str:
+    """Where steps before the first at fault are in order: the bug is one of the cache, or of decoding."""
+    onset = first_step(error)
+    return f", from step {onset.step} on: what the steps before computed is right" if onset and onset.start else ""
 
 
 def _floor(error: LocalError) -> str:

@@ -8,9 +8,10 @@ from probe.align.audit import audit
 from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
-from probe.compare.notes import notes
+from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
+from probe.dump.joined import side_by_side
 from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
@@ -45,7 +46,8 @@ def diff(
     places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. ProbeError where the two
     cannot be compared; with `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
     """
-    with Dump(reference_path) as ours, Dump(candidate_path) as theirs:
+    with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
+        ours, theirs = side_by_side(recorded, candidate)
         mapping = align(ours, theirs)
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)
@@ -87,7 +89,7 @@ def diff(
             explained=explained,
             replayed=errors is not None,
             weights=weights,
-            notes=(*notes(mapping, errors or ()), *hidden),
+            notes=(*notes(mapping, errors or ()), *not_in_sequence(ours, theirs), *hidden),
             skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
         )
 

@@ -1,8 +1,10 @@
 """What a comparison could not judge, in words: taps at other points, rows that are too uncertain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from probe.align.mapping import Mapping
+from probe.dump import Dump
+from probe.dump.joined import Joined
 from probe.locate import ABOVE_FLOOR
 from probe.replay.local_error import LocalError
 
@@ -24,3 +26,12 @@ def notes(mapping: Mapping, errors: Sequence[LocalError]) -> tuple[str, ...]:
             "'probe map REF CAND' writes them down to be said yes to)"
         )
     return tuple(found)
+
+
+def not_in_sequence(*sides: Dump) -> Iterator[str]:
+    """Taps of several steps that could not be read as one."""
+    for which, side in zip(("reference", "candidate"), sides, strict=True):
+        if isinstance(side, Joined) and side.left_out:
+            name, why = next(iter(side.left_out.items()))
+            more = f" ({len(side.left_out)} such taps)" if len(side.left_out) > 1 else ""
+            yield f"{name} of the {which} is not one tensor along the tokens of all steps: {why}{more}"

@@ -6,6 +6,22 @@ from probe.align.mapping import Pair
 
 
 @dataclass(frozen=True, slots=True)
+class StepError:
+    """The same of the tokens that one step of a sequence computed."""
+
+    step: int
+    start: int
+    """The first of its tokens in the sequence."""
+    error: float
+    floor: float
+    norm: float
+
+    @property
+    def ratio(self) -> float:
+        return self.error / self.floor
+
+
+@dataclass(frozen=True, slots=True)
 class LocalError:
     """What one span added of its own; norms are Euclidean, of the whole tap."""
 
@@ -34,7 +50,10 @@ class LocalError:
 
     repetition: float = 0.0
     """What the candidate's own repetition shows there, as a norm: see probe.replay.repetition."""
+    steps: tuple[StepError, ...] = ()
+    """Of a sequence that several steps computed: each step's own."""
 
     @property
     def ratio(self) -> float:
-        return self.error / self.floor
+        """The largest, of the whole tap or of one step's tokens."""
+        return max([self.error / self.floor, *(step.ratio for step in self.steps)])

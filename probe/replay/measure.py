@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from probe.dump.dtypes import LARGEST, UNIT_ROUNDOFF
+from probe.replay.by_step import Sequence, by_step
 from probe.replay.choices import in_rows
 from probe.replay.local_error import LocalError
 from probe.replay.meeting import Meeting
@@ -18,8 +19,31 @@ NEAR_TIES = 32.0
 """In roundings: share of indices, chosen by comparing floating-point numbers, that near ties may flip."""
 
 
-def measure(meeting: Meeting, low_dtype: str, scratch: Scratch | None = None) -> LocalError:
-    """Norms over all elements that count; `scratch` holds the same taps computed in `low_dtype`, if they were."""
+def measure(
+    meeting: Meeting, low_dtype: str, scratch: Scratch | None = None, sequence: Sequence | None = None
+) -> LocalError:
+    """Norms over all elements that count; `scratch` holds the same taps computed in `low_dtype`, if they were.
+
+    Of a `sequence` of several steps, those of each step too, and nothing of its padding: what that sees depends on how
+    long a step is.
+    """
+    if sequence is None or meeting.candidate is None or meeting.compared is not meeting.kept:
+        return _of_all(meeting, low_dtype, scratch)
+    exact = meeting.computed.detach().cpu()
+    candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate)).reshape(exact.shape)
+    padding = sequence.padding(exact)
+    if padding is not None:
+        candidate = torch.where(padding, exact.to(candidate.dtype), candidate)
+        meeting = replace(meeting, candidate=candidate.numpy())
+    measured = _of_all(meeting, low_dtype, scratch)
+    if not measured.error:
+        return measured
+    low = scratch.whole(meeting.pair.reference.name) if scratch else None
+    steps = by_step(exact, candidate, low, sequence.spans, measured.floor, UNIT_ROUNDOFF.get(low_dtype, 0.0))
+    return replace(measured, steps=steps)
+
+
+def _of_all(meeting: Meeting, low_dtype: str, scratch: Scratch | None) -> LocalError:
     excusable = _excusable(meeting)
     if meeting.candidate is None or excusable is None or not bool(excusable.any()):
         return _measured(meeting, low_dtype, scratch)

@@ -12,8 +12,10 @@ from probe.align.mapping import Pair
 from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
+from probe.dump.joined import spans
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
+from probe.replay.by_step import Sequence
 from probe.replay.feeding import arguments, recorded_inputs
 from probe.replay.force import Replay
 from probe.replay.local_error import LocalError
@@ -51,6 +53,8 @@ class Passes:
         self._noise = own_noise(candidate, pairs)
         self._kept = kept_tokens(reference, step)
         self._inputs = recorded_inputs(reference, step, model)
+        found = spans(candidate, reference).get(step)
+        self._sequence = Sequence(found, self._kept) if found else None
 
     def local_errors(self, free: frozenset[str]) -> list[LocalError]:
         """One pass in low precision, whose values wait on disk for the second, in float64."""
@@ -60,7 +64,7 @@ class Passes:
             self._keep(scratch, free)
             self._progress("replaying in float64")
             with InFloat64():
-                self._run(lambda meeting: found.append(measure(meeting, self._low, scratch)), free)
+                self._run(lambda meeting: found.append(measure(meeting, self._low, scratch, self._sequence)), free)
         return with_repetition(found, self._noise)
 
     def examine(

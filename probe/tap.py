@@ -31,8 +31,9 @@ class Tap:
     name: str
     """`module:port`, or `module@1:port` on the module's second call in a step."""
     module: str
-    """Dotted path in the model that was run; "" is the model itself."""
+    """Dotted path in the model that was run; "" is the model itself. Functions are its children `@<function>`."""
     module_class: str
+    """Of a function, its name."""
     call: int
     """How often this module had been called before in this step."""
     port: str
@@ -48,6 +49,16 @@ class Tap:
     @property
     def is_input(self) -> bool:
         return self.port == "in" or self.port.startswith("in.")
+
+    @property
+    def is_functional(self) -> bool:
+        """Whether it is of a torch function that a module's code calls, as `self_attn.@softmax:in`."""
+        return self.module.rpartition(".@")[1] != "" or self.module.startswith("@")
+
+    @property
+    def owner(self) -> str:
+        """The module whose code calls the function; of other taps the module itself."""
+        return self.module.rpartition(".@")[0] if ".@" in self.module else "" if self.is_functional else self.module
 
     @property
     def is_returned(self) -> bool:

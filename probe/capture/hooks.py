@@ -41,6 +41,16 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
     stack: list[Call] = []
     counts: Counter[str] = Counter()
     num_steps = 0
+    has_ended = False
+
+    def unwind(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Right after `after`; without it where the call ended by an exception."""
+        nonlocal has_ended
+        if not torch.compiler.is_compiling():
+            if not has_ended and any(call.module is module for call in stack):
+                while stack.pop().module is not module:
+                    pass
+            has_ended = False
 
     def hooks_for(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -58,8 +68,10 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
             return on_inputs(call, args, kwargs)
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            nonlocal has_ended
             if torch.compiler.is_compiling():
                 return None
+            has_ended = True
             while stack and stack[-1].module is not module:  # calls that ended by an exception which somebody caught
                 stack.pop()
             return on_output(stack.pop(), output) if stack else None
@@ -74,6 +86,7 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
             before, after = hooks_for(name)
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after))
+            handles.append(module.register_forward_hook(unwind, always_call=True))
         yield lambda: stack[-1] if stack else None
     finally:
         for handle in handles:

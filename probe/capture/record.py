@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from probe.capture.budget import Functional
+from probe.capture.calling import watching_functions
 from probe.capture.hooks import watching
 from probe.capture.recorder import Recorder
 from probe.dump import DumpWriter
@@ -17,8 +19,8 @@ from probe.errors import ProbeError
 Progress = Callable[[int, int], None]
 """Called after each tap with the number of taps and of bytes so far."""
 
-_CALL = re.compile(r"@[\d*]+$")
-"""What a tap's name says, after the module's name, of which call it was."""
+_CALL = re.compile(r"((^|\.|(?<=\*))@[a-z_*][^.@]*(\.\d+)?)?(@[\d*]+)?$")
+"""What a tap's name says, after the module's name, of which call it was, or of a function that the module calls."""
 
 
 @contextmanager
@@ -31,6 +33,7 @@ def record(
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
+    functional: str = "none",
 ) -> Iterator[None]:
     """Within this block, every call of `model` is recorded into the dump `path`; each call is one step.
 
@@ -41,6 +44,9 @@ def record(
 
     `include` and `exclude` are globs over module names or whole tap names ("model.layers.0.*", "*:out"). `target`
     says how the model can be loaded again; without it a diff needs `reference=model` to replay.
+
+    `functional` says which torch functions called between modules are recorded too (this thread's): "attention" (what
+    softmax or scaled_dot_product_attention is given and returns), "all", "none", or "auto", what costs under a tenth.
     """
     names = [name for name, _ in model.named_modules()]
     for pattern in (*include, *exclude):
@@ -49,11 +55,17 @@ def record(
             like = ", ".join(names[1:4])
             hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
             raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
+    kinds = Functional(functional)
     writer = DumpWriter(Path(path), force=force)
-    recorder = Recorder(model, writer, include, exclude, progress)
+    recorder = Recorder(model, writer, include, exclude, progress, kinds)
     try:
         recorder.describe(target)
-        with watching(model, recorder.on_inputs, recorder.on_output):
+        hooks = recorder.on_inputs, recorder.on_output
+        with (
+            watching(model, *hooks)
+            if kinds is Functional.NONE
+            else watching_functions(model, *hooks, recorder.on_function, recorder.guarded)
+        ):
             yield
     except BaseException:
         writer.keep_partial()

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from probe.capture.arguments import named_arguments, named_tensors
+from probe.capture.budget import Budget, Functional
 from probe.capture.environment import config, environment
 from probe.capture.hooks import Call, why_not_watched
 from probe.capture.past import Past
+from probe.capture.scores import Seen
 from probe.capture.structure import input_tensors, output_tensors
 from probe.capture.tensors import Mark, dtype_name, mark, to_bits, why_not_stored
 from probe.capture.weights import weight_table
@@ -31,6 +33,7 @@ class Recorder:
         include: Sequence[str],
         exclude: Sequence[str],
         progress: Callable[[int, int], None] | None,
+        functional: Functional,
     ) -> None:
         self._model = model
         self._writer = writer
@@ -44,6 +47,7 @@ class Recorder:
         self._past = Past()
         self._step = self._order = self._num_calls = 0
         self._trouble: Exception | None = None
+        self._budget = Budget(functional)
 
     def describe(self, target: dict[str, Any] | None) -> None:
         """Write everything about the run that is known before it begins."""
@@ -57,7 +61,7 @@ class Recorder:
                 if reason := why_not_watched(module):
                     self._skipped[f"{name}:*"] = reason
 
-        self._guarded(work)
+        self.guarded(work)
 
     def on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         def work() -> None:
@@ -65,15 +69,19 @@ class Recorder:
                 self._record_arguments(call, args, kwargs)
             self._record(call, input_tensors(args, kwargs))
 
-        self._guarded(work)
+        self.guarded(work)
 
     def on_output(self, call: Call, output: Any) -> None:
-        self._guarded(lambda: self._record(call, output_tensors(output)))
+        self.guarded(lambda: self._record(call, output_tensors(output)))
+
+    def on_function(self, call: Call, function: str, tensors: Iterable[Seen]) -> None:
+        self._record(call, ((seen.port, seen.tensor) for seen in tensors), function)
 
     def finish(self) -> None:
         """Give the dump its name, or raise ProbeError and leave no file."""
-        if self._skipped:
-            self._guarded(lambda: self._writer.describe(notes={"skipped": self._skipped}))
+        notes = {"skipped": self._skipped, "left_out": self._budget.left_out}
+        if any(notes.values()):
+            self.guarded(lambda: self._writer.describe(notes=notes))
         if self._trouble is None and self._writer.num_taps:
             self._writer.finish()
             return
@@ -102,7 +110,7 @@ class Recorder:
             f"{what}: no tap of what ran matches", hint="see --include and --exclude; a tap is 'layer:out'"
         )
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def guarded(self, work: Callable[[], None]) -> None:
         """The boundary between our work and the user's run: what goes wrong in `work` ends the recording alone."""
         if self._trouble is None:
             try:
@@ -119,7 +127,7 @@ class Recorder:
             store = partial(self._store_input, call.step, name, tensor)
             self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
 
-    def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+    def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]], function: str = "") -> None:
         if call.step != self._step:
             self._step, self._order = call.step, 0
         self._num_calls += 1
@@ -132,10 +140,12 @@ class Recorder:
                 self._skipped[name] = "another tensor beside it has the same name"
                 continue
             names.add(name)
-            kind = type(call.module).__name__
+            kind = function or type(call.module).__name__
             dtype = dtype_name(tensor.dtype)
             shape = () if why_not_stored(tensor) else tuple(tensor.shape)
             tap = Tap(name, call.name, kind, call.number, port, call.step, self._order, shape, dtype)
+            if function and not self._budget.admits(tap, tensor.nbytes):
+                continue
             if self._stored_or_skipped(name, tensor, partial(self._store, tap, tensor)):
                 self._order += 1
                 if self._progress:
@@ -166,7 +176,9 @@ class Recorder:
             stored = known[2]
             if not tensor.is_inference() or stored.statistics.hash == tensor_hash(to_bits(tensor)):
                 self._writer.link(tap, stored)
+                self._budget.spent(tap, stored, tensor.nbytes)
                 return
+        self._budget.spent(tap, None, tensor.nbytes)
         measured = self._writer.add(tap, to_bits(tensor))
         self._stored[id(tensor)] = (ref(tensor), seen, measured)
 

@@ -65,12 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--include", action="append", default=[], metavar="GLOB", help="only these modules or taps; repeatable"
     )
+    what.add_argument(
+        "--functional",
+        choices=["auto", "all", "attention", "none"],
+        default="none",
+        help="calls of torch functions between modules too: attention's query and key, softmax, ... "
+        "(auto: what costs under a tenth)",
+    )
     what.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="not these; repeatable")
 
 
 def run(args: argparse.Namespace) -> bool:
     from probe.targets import InputRequest, LoadOptions, inputs_for, load, parse, read_arguments
-    from probe.targets.afterwards import ask_for_template, run_again
+    from probe.targets.afterwards import ask_for_template, left_out, run_again
 
     if args.seed is not None and args.random_tokens is None:
         raise ProbeError("--seed has no effect without --random-tokens", hint="--random-tokens 64 --seed 1")
@@ -93,6 +100,7 @@ def run(args: argparse.Namespace) -> bool:
         if args.repeat:
             progress("running it again", 0, 0)
             notes += run_again(loaded.model, inputs, output, args.repeat)
+    notes += left_out(output)
     for note in notes:
         say(f"note: {note}", quiet=args.quiet)
     print(f"{output}: {num_taps} taps, {size / 1e6:.1f} MB")
@@ -136,6 +144,7 @@ def _record(
                 output,
                 include=args.include,
                 exclude=args.exclude,
+                functional=args.functional,
                 force=args.force,
                 target=sign(target),
                 progress=lambda taps, size: progress(f"recording ({taps} taps, {size / 1e6:.0f} MB)", 0, 0),

@@ -8,7 +8,9 @@
                            none where there is no such attribute
     /steps/<step>/<tap>    one dataset a tap, created in the order of execution. A tensor that was recorded before
                            (an input that is another module's output) is a second hard link to the same dataset.
-                           "/" and "%" in a name are written %2F and %25
+                           A torch function that a module's code calls is a child of it whose name begins with @:
+                           `self_attn.@attention:in.query`, and `.@silu.1` for a second one in the same call; numbers
+                           that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
     /repetition            one row for each of /taps, where `probe dump --repeat` saw a difference: how far the run was
                            from its own repetition, and from one that was given the recorded tensors

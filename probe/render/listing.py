@@ -33,6 +33,9 @@ def print_contents(dump: Dump) -> None:
         name, reason = next(iter(skipped.items()))
         text = f"{len(skipped)} tensors, as {printable(name)}: {printable(reason)}"
         prose(out, Text(text, style="yellow"), "skipped")
+    if left_out := (dump.attribute("notes") or {}).get("left_out", {}):
+        text = f"{len(left_out)} kinds, as {printable(next(iter(left_out)))}: --functional all records them"
+        prose(out, Text(text), "left out")
     out.print()
     out.print(_table(dump))
 

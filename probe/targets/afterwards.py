@@ -47,3 +47,15 @@ def ask_for_template(path: Path, target: Target, prompts: Sequence[str], *, trus
     if use and use.get("uses_chat_template") is False:
         return ["the tokenizer has a chat template, and the prompt does not use it"]
     return []
+
+
+def left_out(path: Path) -> list[str]:
+    """A note where functional taps were left out for their size."""
+    with Dump(path) as dump:
+        kinds = (dump.attribute("notes") or {}).get("left_out", {})
+    if not kinds:
+        return []
+    size = sum(kinds.values()) / 1e6
+    return [
+        f"left out {len(kinds)} kinds of functional taps ({size:.1f} MB), as {min(kinds)}: --functional all has them"
+    ]

@@ -1,0 +1,56 @@
+"""Scores on their way from the product of query and key to softmax: what they were multiplied by, capped and masked."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from probe.capture.hooks import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A tensor at a port."""
+
+    port: str
+    tensor: torch.Tensor
+    source: torch.Tensor | None = None
+    """The model's own tensor that it was made of by us, as a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a tensor is: scores to be, on the way from the product to softmax."""
+
+    owner: Call
+    query: Seen
+    key: Seen
+    scale: float = 1.0
+    last_factor: float = 1.0
+    """What they were multiplied by last: before tanh that is 1 / cap."""
+    cap: float | None = None
+    masks: tuple[torch.Tensor, ...] = ()
+
+
+def carried(known: Scores, name: str, args: tuple[Any, ...], argument: torch.Tensor) -> Scores:
+    """After a call of that name, to which the scores were `argument`."""
+    others = [other for other in args if other is not argument]
+    tensors = [other for other in others if isinstance(other, torch.Tensor) and other.dim()]
+    if name in _MASKING and tensors:
+        return replace(known, masks=(*known.masks, tensors[0]))
+    factor = None if known.cap is not None or not others or argument is not args[0] else _factor(name, others[0])
+    return known if not factor else replace(known, scale=known.scale * factor, last_factor=factor)
+
+
+_MASKING = {"add", "iadd", "radd", "masked_fill", "where", "sub", "isub"}
+
+
+def _factor(name: str, other: Any) -> float | None:
+    """What the scores are multiplied by; a number that lies on another device is not waited for."""
+    if isinstance(other, torch.Tensor):
+        other = other.item() if not other.dim() and other.device.type == "cpu" else None
+    if not isinstance(other, (int, float)):
+        return None
+    if name in ("mul", "imul", "rmul"):
+        return float(other)
+    return 1 / other if name in ("div", "true_divide", "truediv", "itruediv") and other else None

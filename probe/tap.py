@@ -37,7 +37,8 @@ class Tap:
     call: int
     """How often this module had been called before in this step."""
     port: str
-    """`in`, `in.1`, `in.<keyword>`, `out`, `out.1`, `out.<key>`."""
+    """`in`, `in.1`, `in.<keyword>`, `out`, `out.1`, `out.<key>`; from a backward pass `grad.out`, `grad.out.1`, ...:
+    gradients of what the call returned, and `grad.<parameter>`: its `.grad`. One that arises again is `grad@1.out`."""
     step: int
     order: int
     """Place in the order of execution within the step."""
@@ -63,7 +64,12 @@ class Tap:
     @property
     def is_returned(self) -> bool:
         """Whether the model itself returns it."""
-        return not self.module and not self.is_input
+        return not self.module and not self.is_input and not self.is_gradient
+
+    @property
+    def is_gradient(self) -> bool:
+        """Whether it arose in a backward pass: then its place in the order is there, its step that of the forward."""
+        return self.port.startswith(("grad.", "grad@"))
 
     @property
     def num_elements(self) -> int:

@@ -24,6 +24,9 @@ class Call:
     """How often the whole model had been called before; what runs before its first call is of step 0 too."""
     parent: "Call | None"
     """The call from within which this one was made."""
+    recomputed: bool = False
+    """Made by a backward pass, of what had been run before: checkpointing throws away what modules return, and runs
+    them once more."""
 
 
 OnInputs = Callable[[Call, tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]] | None]
@@ -57,6 +60,11 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
             nonlocal num_steps
             if torch.compiler.is_compiling():
                 return None
+            while stack and stack[-1].recomputed and not in_backward():  # it stopped as soon as it had what it wanted
+                stack.pop()
+            if counts[name] and in_backward():
+                stack.append(Call(module, name, counts[name] - 1, num_steps - 1, stack[-1] if stack else None, True))
+                return on_inputs(stack[-1], args, kwargs)
             if name == "":
                 stack.clear()
                 if num_steps:
@@ -91,6 +99,11 @@ def watching(model: nn.Module, on_inputs: OnInputs, on_output: OnOutput) -> Iter
     finally:
         for handle in handles:
             handle.remove()
+
+
+def in_backward() -> bool:
+    """Whether autograd is running a backward pass in this thread."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def why_not_watched(module: nn.Module) -> str | None:

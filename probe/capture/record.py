@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from probe.capture.budget import Functional
@@ -30,6 +31,7 @@ def record(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    gradients: bool = False,
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -41,6 +43,9 @@ def record(
     nn.TransformerEncoderLayer leaves its fused path while hooks are there.) An exception of the model passes through,
     and what was recorded until then is in `<path>.partial`. If recording itself fails (no space left), the model runs
     on undisturbed, and ProbeError is raised when the block ends.
+
+    With `gradients`, those of a backward pass that runs within the block are recorded too: of what every module
+    returned, and of every parameter. They are left as they are, and no hook stays on any tensor.
 
     `include` and `exclude` are globs over module names or whole tap names ("model.layers.0.*", "*:out"). `target`
     says how the model can be loaded again; without it a diff needs `reference=model` to replay.
@@ -55,9 +60,11 @@ def record(
             like = ", ".join(names[1:4])
             hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
             raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
+    if gradients and not torch.is_grad_enabled():
+        raise ProbeError("there are no gradients under torch.no_grad()", hint="leave it, or leave gradients=True away")
     kinds = Functional(functional)
     writer = DumpWriter(Path(path), force=force)
-    recorder = Recorder(model, writer, include, exclude, progress, kinds)
+    recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients)
     try:
         recorder.describe(target)
         hooks = recorder.on_inputs, recorder.on_output
@@ -68,6 +75,8 @@ def record(
         ):
             yield
     except BaseException:
+        recorder.let_go()
         writer.keep_partial()
         raise
+    recorder.let_go()
     recorder.finish()

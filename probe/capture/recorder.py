@@ -1,5 +1,6 @@
 """From hooks to a dump: what is stored, what is linked, and what happens when storing fails."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -12,6 +13,7 @@ from torch import nn
 from probe.capture.arguments import named_arguments, named_tensors
 from probe.capture.budget import Budget, Functional
 from probe.capture.environment import config, environment
+from probe.capture.gradients import Gradients
 from probe.capture.hooks import Call, why_not_watched
 from probe.capture.past import Past
 from probe.capture.scores import Seen
@@ -34,6 +36,7 @@ class Recorder:
         exclude: Sequence[str],
         progress: Callable[[int, int], None] | None,
         functional: Functional,
+        gradients: bool,
     ) -> None:
         self._model = model
         self._writer = writer
@@ -45,9 +48,13 @@ class Recorder:
         self._skipped: dict[str, str] = {}
         """Names of taps and weights, and why they are not in the dump."""
         self._past = Past()
-        self._step = self._order = self._num_calls = 0
+        self._orders: Counter[int] = Counter()
+        """Of each step: how many taps it has."""
+        self._num_calls = 0
         self._trouble: Exception | None = None
         self._budget = Budget(functional)
+        self._with_gradients = gradients
+        self._gradients: Gradients | None = None
 
     def describe(self, target: dict[str, Any] | None) -> None:
         """Write everything about the run that is known before it begins."""
@@ -60,6 +67,8 @@ class Recorder:
             for name, module in self._model.named_modules():
                 if reason := why_not_watched(module):
                     self._skipped[f"{name}:*"] = reason
+            if self._with_gradients:
+                self._gradients = Gradients(self._model, self._on_gradient)
 
         self.guarded(work)
 
@@ -69,17 +78,38 @@ class Recorder:
                 self._record_arguments(call, args, kwargs)
             self._record(call, input_tensors(args, kwargs))
 
-        self.guarded(work)
+        if not call.recomputed:
+            self.guarded(work)
 
     def on_output(self, call: Call, output: Any) -> None:
-        self.guarded(lambda: self._record(call, output_tensors(output)))
+        def work() -> None:
+            if not call.recomputed:
+                self._record(call, output_tensors(output))
+            if self._gradients:
+                self._gradients.watch(call, output)
+
+        self.guarded(work)
 
     def on_function(self, call: Call, function: str, tensors: Iterable[Seen]) -> None:
-        self._record(call, ((seen.port, seen.tensor) for seen in tensors), function)
+        if not call.recomputed:
+            self._record(call, ((seen.port, seen.tensor) for seen in tensors), function)
+
+    def _on_gradient(self, call: Call, port: str, gradient: torch.Tensor) -> None:
+        self.guarded(lambda: self._record(call, [(port, gradient)]))
+
+    def let_go(self) -> None:
+        """Take away what was hung on tensors and parameters."""
+        if self._gradients:
+            self._gradients.remove()
+            self._skipped.update(self._gradients.skipped)
 
     def finish(self) -> None:
         """Give the dump its name, or raise ProbeError and leave no file."""
-        notes = {"skipped": self._skipped, "left_out": self._budget.left_out}
+        notes = {
+            "skipped": self._skipped,
+            "left_out": self._budget.left_out,
+            "gradients": self._gradients and self._gradients.why_none,
+        }
         if any(notes.values()):
             self.guarded(lambda: self._writer.describe(notes=notes))
         if self._trouble is None and self._writer.num_taps:
@@ -128,8 +158,6 @@ class Recorder:
             self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
 
     def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]], function: str = "") -> None:
-        if call.step != self._step:
-            self._step, self._order = call.step, 0
         self._num_calls += 1
         names = set()
         for port, tensor in tensors:
@@ -143,11 +171,11 @@ class Recorder:
             kind = function or type(call.module).__name__
             dtype = dtype_name(tensor.dtype)
             shape = () if why_not_stored(tensor) else tuple(tensor.shape)
-            tap = Tap(name, call.name, kind, call.number, port, call.step, self._order, shape, dtype)
+            tap = Tap(name, call.name, kind, call.number, port, call.step, self._orders[call.step], shape, dtype)
             if function and not self._budget.admits(tap, tensor.nbytes):
                 continue
             if self._stored_or_skipped(name, tensor, partial(self._store, tap, tensor)):
-                self._order += 1
+                self._orders[call.step] += 1
                 if self._progress:
                     self._progress(self._writer.num_taps, self._writer.num_bytes)
 

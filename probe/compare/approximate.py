@@ -16,8 +16,12 @@ def approximate_place(
 
     `noises` are what either run's own repetition shows there, end to end and relative to the tap.
     """
+    gathered = 0.0
+    """What the coarsest dtype gathers among the taps so far that differ: a loss in float32 is made of such logits."""
     for row, noise in zip(rows, noises, strict=True):
-        limit = max(APPROXIMATE.get(row.dtype, 0.0), ABOVE_FLOOR * noise)
+        if row.rel_l2:
+            gathered = max(gathered, APPROXIMATE.get(row.dtype, 0.0))
+        limit = max(gathered, ABOVE_FLOOR * noise)
         if row.rel_l2 > limit:
             module = row.reference.rpartition(":")[0]
             place = Place(module, row.reference, row.step, row.rel_l2, limit or 1e-300, row.rel_l2 / (limit or 1e-300))

@@ -8,6 +8,7 @@ from probe.align.audit import audit
 from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
+from probe.compare.gradients import compare_gradients
 from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
@@ -75,21 +76,23 @@ def diff(
             firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
             first, found = approximate_place([row for row, _ in firm], noises)
+        back = compare_gradients(ours, theirs, mapping, rows, forward_diverged=first is not None)
+        first, found, rows = first or back.first, (*found, *back.findings), (*rows, *back.rows)
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),
             verdict=_verdict(rows, first),
             trust=checks,
             taps=rows,
-            reference_only=tuple(tap.name for tap in mapping.reference_only),
-            candidate_only=tuple(tap.name for tap in mapping.candidate_only),
+            reference_only=(*(tap.name for tap in mapping.reference_only), *back.reference_only),
+            candidate_only=(*(tap.name for tap in mapping.candidate_only), *back.candidate_only),
             output=output,
             first=first,
             findings=found,
             explained=explained,
             replayed=errors is not None,
             weights=weights,
-            notes=(*notes(mapping, errors or ()), *not_in_sequence(ours, theirs), *hidden),
+            notes=(*notes(mapping, errors or ()), *not_in_sequence(ours, theirs), *hidden, *back.notes),
             skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
         )
 

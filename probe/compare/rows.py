@@ -1,6 +1,6 @@
 """The two files side by side: metrics of every pair of taps, and of the model's output, end to end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,12 @@ def rows_and_output(
         ):
             output = _output(pair, sums, ours, theirs, kept)
     return tuple(rows), output
+
+
+def compared_rows(pairs: Sequence[Pair], ours: Dump, theirs: Dump) -> tuple[TapComparison, ...]:
+    """Metrics of these pairs alone, from the two files."""
+    masks = {step: kept_tokens(ours, step) for step in {pair.reference.step for pair in pairs}}
+    return tuple(_row(pair, _pair_sums(pair, ours, theirs, masks[pair.reference.step]), None) for pair in pairs)
 
 
 def _pair_sums(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Sums:

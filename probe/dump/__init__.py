@@ -10,10 +10,11 @@
                            (an input that is another module's output) is a second hard link to the same dataset.
                            A torch function that a module's code calls is a child of it whose name begins with @:
                            `self_attn.@attention:in.query`, and `.@silu.1` for a second one in the same call; numbers
-                           that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25
+                           that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25.
+                           Gradients (ports "grad...", Tap.port) are taps too, in the order in which they arose
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
-    /repetition            one row for each of /taps, where `probe dump --repeat` saw a difference: how far the run was
-                           from its own repetition, and from one that was given the recorded tensors
+    /repetition            one row for each of /taps that is no gradient, where `probe dump --repeat` saw a difference:
+                           how far the run was from its own repetition, and from one given the recorded tensors
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns
     /weight_sketches       a norm and eight projections of every row and every column of every weight, and of those of
                            three axes and more also along their inner ones (Weight.views)

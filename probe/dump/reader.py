@@ -89,7 +89,16 @@ class Dump:
 
     @cached_property
     def taps(self) -> list[Tap]:
-        """In order of execution."""
+        """Those of the forward run, in order of execution."""
+        return [tap for tap in self._all_taps if not tap.is_gradient]
+
+    @cached_property
+    def gradients(self) -> list[Tap]:
+        """Those of backward passes, in the order in which they arose."""
+        return [tap for tap in self._all_taps if tap.is_gradient]
+
+    @cached_property
+    def _all_taps(self) -> list[Tap]:
         with self._reading("its table /taps"):
             return [tap_of(row) for row in plain.rows(_found(self._file, b"taps"), TAPS)]
 
@@ -127,14 +136,14 @@ class Dump:
 
     @cached_property
     def _by_name(self) -> dict[tuple[int, str], Tap]:
-        return {(tap.step, tap.name): tap for tap in self.taps}
+        return {(tap.step, tap.name): tap for tap in self._all_taps}
 
     def tap(self, name: str, step: int = 0) -> Tap:
         """ProbeError, with near misses, where there is no such tap."""
         try:
             return self._by_name[step, clean(name)]
         except KeyError:
-            near = [tap.name for tap in self.taps if tap.step == step and name.partition(":")[0] in tap.name]
+            near = [tap.name for tap in self._all_taps if tap.step == step and name.partition(":")[0] in tap.name]
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None
 

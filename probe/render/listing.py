@@ -27,13 +27,17 @@ def print_contents(dump: Dump) -> None:
     for name, (bits, dtype) in dump.inputs().items():
         prose(out, Text(f"{printable(name)} {list(bits.shape)} {dtype}"), "fed")
     steps = f" in {len(dump.steps)} steps" if len(dump.steps) > 1 else ""
-    prose(out, Text(f"{len(dump.taps)} taps{steps}, {len(dump.weights)} weights"), "holds")
-    skipped = (dump.attribute("notes") or {}).get("skipped", {})
+    gradients = f", {len(dump.gradients)} gradients" if dump.gradients else ""
+    prose(out, Text(f"{len(dump.taps)} taps{steps}{gradients}, {len(dump.weights)} weights"), "holds")
+    notes = dump.attribute("notes") or {}
+    if notes.get("gradients"):
+        prose(out, Text(f"no gradients: {printable(notes['gradients'])}", style="yellow"), "note")
+    skipped = notes.get("skipped", {})
     if skipped:
         name, reason = next(iter(skipped.items()))
         text = f"{len(skipped)} tensors, as {printable(name)}: {printable(reason)}"
         prose(out, Text(text, style="yellow"), "skipped")
-    if left_out := (dump.attribute("notes") or {}).get("left_out", {}):
+    if left_out := notes.get("left_out", {}):
         text = f"{len(left_out)} kinds, as {printable(next(iter(left_out)))}: --functional all records them"
         prose(out, Text(text), "left out")
     out.print()
@@ -69,7 +73,7 @@ def _table(dump: Dump) -> Table:
         table.add_column(title, overflow="fold")
     for title in ("min", "max", "mean", "std"):
         table.add_column(title, justify="right")
-    for tap in dump.taps:
+    for tap in (*dump.taps, *dump.gradients):
         s = tap.statistics
         bad = "  NaN!" if s.num_nan else "  inf!" if s.num_inf else ""
         name = f"{tap.step}/{tap.name}" if len(dump.steps) > 1 else tap.name

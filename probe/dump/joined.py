@@ -80,6 +80,11 @@ class Joined(Dump):
         """In the order of execution of each sequence's first step."""
         return [replace(pieces.joined, step=number) for (number, _), pieces in self._pieces.items()]
 
+    @cached_property
+    def gradients(self) -> list[Tap]:
+        """None: what arose in one step is not put beside what arose in another."""
+        return []
+
     def bits(self, tap: Tap) -> Bits:
         pieces = self._pieces[tap.step, tap.name]
         if len(pieces.taps) == 1:

@@ -11,7 +11,7 @@ from types import MethodType
 
 import torch
 
-from tests.tiny_decoders import tiny
+from tests.tiny_decoders import sound, tiny
 
 
 def stale(keys_BHTC):
@@ -122,8 +122,10 @@ def target(name="llama", kind="", layer=1, step=2, window=3, dtype="float32"):
     """A py: target: a tiny decoder, with a bug or without."""
     model = tiny(name, dtype=getattr(torch, dtype))
     if kind == "stale_state":
-        return stale_state(model, layer=layer, step=step)
-    return planted(model, kind, layer=layer, step=step, window=window) if kind else model
+        stale_state(model, layer=layer, step=step)
+    elif kind:
+        planted(model, kind, layer=layer, step=step, window=window)
+    return (model, {"input_features": sound(num_sentences=1).to(model.dtype)}) if name == "whisper" else model
 
 
 class _Counted:

@@ -176,8 +176,10 @@ def spans(*dumps: Dump) -> dict[int, tuple[Span, ...]]:
 
 
 def _fed(dump: Dump, step: int) -> tuple[int, int]:
-    """Sentences and tokens of each: of token ids [B, T] or [T], or of embeddings [B, T, C]; 1 and 0 without either."""
+    """Sentences and tokens of each: of token ids [B, T] or [T], or of embeddings [B, T, C]; 1 and 0 without either.
+    A decoder's, where there is an encoder too."""
     fed = {name: bits for name, (bits, _) in dump.inputs(step).items() if "mask" not in name and "pos" not in name}
+    fed = {name: bits for name, bits in fed.items() if name.startswith("decoder_")} or fed
     ids = [bits for bits in fed.values() if np.issubdtype(bits.dtype, np.integer) and bits.ndim in (1, 2)]
     shape = (ids or [bits for bits in fed.values() if bits.ndim == 3] or [np.zeros((1, 0))])[0].shape
     return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])

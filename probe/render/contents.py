@@ -19,6 +19,7 @@ def contents(dump: Dump) -> dict[str, Any]:
         "config": dump.attribute("config"),
         "inputs": {name: {"shape": list(bits.shape), "dtype": dtype} for name, (bits, dtype) in dump.inputs().items()},
         "steps": dump.steps,
+        "past": [dump.past[step] for step in dump.steps],
         "taps": [asdict(tap) for tap in (*dump.taps, *dump.gradients)],
         "weights": len(dump.weights),
     }

@@ -10,6 +10,7 @@ from probe.dump import Dump
 from probe.render.console import console, prose
 from probe.render.findings import number
 from probe.render.printable import printable
+from probe.render.steps import steps_in_words
 from probe.tap import Tap
 
 
@@ -26,7 +27,8 @@ def print_contents(dump: Dump) -> None:
     prose(out, Text(printable(", ".join(ran))), "ran with")
     for name, (bits, dtype) in dump.inputs().items():
         prose(out, Text(f"{printable(name)} {list(bits.shape)} {dtype}"), "fed")
-    steps = f" in {len(dump.steps)} steps" if len(dump.steps) > 1 else ""
+    described = steps_in_words(dump)
+    steps = f" in {len(dump.steps)} steps" + (f" ({described})" if described else "") if len(dump.steps) > 1 else ""
     gradients = f", {len(dump.gradients)} gradients" if dump.gradients else ""
     prose(out, Text(f"{len(dump.taps)} taps{steps}{gradients}, {len(dump.weights)} weights"), "holds")
     notes = dump.attribute("notes") or {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,15 +10,16 @@ from probe.capture.repeat import repetition
 from probe.dump import Dump
 from probe.dump.amend import add_attributes, add_repetition
 from probe.errors import ProbeError
+from probe.targets.calls import Calls, play
 from probe.targets.foreign import message, raised_at
 from probe.targets.target import Target
 
 
-def run_again(model: nn.Module, inputs: dict[str, Any], path: Path, num_runs: int) -> list[str]:
+def run_again(model: nn.Module, calls: Calls, path: Path, num_runs: int) -> list[str]:
     """Run the model until it ran `num_runs` times in all; the dump's attribute and table `repetition`, and a note."""
     try:
         with Dump(path) as dump, torch.no_grad():
-            found = repetition(model, lambda: model(**inputs), dump, num_runs)
+            found = repetition(model, lambda: play(model, calls).output, dump, num_runs)
     except ProbeError:
         raise
     except (Exception, SystemExit) as error:

@@ -52,7 +52,9 @@ def load_hf(target: Target, options: LoadOptions) -> Loaded:
     return Loaded(model, None, encode_prompts, _notes(remarks))
 
 
-def encode(folder: str, prompts: Sequence[str], *, trust_remote_code: bool) -> dict[str, list[list[int]]]:
+def encode(
+    folder: str, prompts: Sequence[str], pad_left: bool = False, *, trust_remote_code: bool
+) -> dict[str, list[list[int]]]:
     """Token ids, attention mask and token types of a padded batch, by the folder's own tokenizer."""
     import transformers
 
@@ -60,6 +62,8 @@ def encode(folder: str, prompts: Sequence[str], *, trust_remote_code: bool) -> d
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         if len(prompts) > 1 and tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        if pad_left:
+            tokenizer.padding_side = "left"
         return dict(tokenizer(list(prompts), padding=len(prompts) > 1))
     except Exception as error:  # as above
         raise ProbeError(

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from probe.capture.tensors import from_bits
-from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.targets.foreign import message
+from probe.targets.recorded import recorded_sequence
 from probe.targets.target import Loaded
 
 Inputs = dict[str, Any]
@@ -31,8 +30,10 @@ class InputRequest:
     """Ids separated by commas or white space, a sentence a line; or JSON."""
     num_random_tokens: int | None = None
     dump: Path | None = None
-    """Another run's dump: the same inputs again."""
+    """Another run's dump: the same inputs again, of all its steps that go on from the first."""
     seed: int = 0
+    pad_left: bool = False
+    """Prompts of several lengths are filled up in front, so that each ends where its next token will stand."""
 
 
 def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]]:
@@ -47,11 +48,15 @@ def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]
                 "--prompt needs a tokenizer, and only an hf: target has one", hint="use --tokens or --inputs"
             )
         accepted = forward_parameters(model)
-        fed = {name: torch.tensor(rows) for name, rows in loaded.encode(request.prompts).items() if name in accepted}
+        fed = {
+            name: torch.tensor(rows)
+            for name, rows in loaded.encode(request.prompts, request.pad_left).items()
+            if name in accepted
+        }
     elif request.tokens is not None or request.tokens_file is not None:
-        fed = {_first_parameter(model): _ids(request)}
+        fed = _with_ids(loaded, _ids(request))
     elif request.num_random_tokens is not None:
-        fed = {_first_parameter(model): _random(model, request.num_random_tokens, request.seed)}
+        fed = _with_ids(loaded, _random(model, request.num_random_tokens, request.seed))
     elif loaded.inputs is not None:
         fed = dict(loaded.inputs)
     else:
@@ -71,23 +76,28 @@ def forward_parameters(model: nn.Module) -> list[str]:
     return names + ["*"] * any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _first_parameter(model: nn.Module) -> str:
+def first_parameter(model: nn.Module) -> str:
     names = forward_parameters(model)
     if "input_ids" in names or not names or names[0] == "*":
         return "input_ids"
     return names[0]
 
 
+def _with_ids(loaded: Loaded, ids: torch.Tensor) -> Inputs:
+    """Whose encoder is fed something else than tokens (sound, pixels) has them in its decoder; that is the target's."""
+    names = forward_parameters(loaded.model)
+    if "input_ids" not in names and "decoder_input_ids" in names:
+        return {**(loaded.inputs or {}), "decoder_input_ids": ids}
+    return {first_parameter(loaded.model): ids}
+
+
 def _from_dump(model: nn.Module, path: Path) -> tuple[Inputs, list[str]]:
     """By name where forward takes that name; token ids and pixels otherwise as its first parameter."""
-    with Dump(path) as dump:
-        recorded = {name: from_bits(bits, dtype) for name, (bits, dtype) in dump.inputs().items()}
-    if not recorded:
-        raise ProbeError(f"{path} holds no inputs", hint="record it again, or give --tokens")
+    recorded = recorded_sequence(path).inputs
     accepted = forward_parameters(model)
     fed = {name: value for name, value in recorded.items() if name in accepted}
     left_over = [name for name in recorded if name not in fed]
-    first = _first_parameter(model)
+    first = first_parameter(model)
     main = next(iter(recorded))
     if accepted and main in left_over and first not in fed:
         fed[first] = recorded[main]
@@ -130,13 +140,13 @@ def _read(path: Path | None) -> str:
 def _random(model: nn.Module, count: int, seed: int) -> torch.Tensor:
     if count < 1:
         raise ProbeError(f"--random-tokens {count}: at least 1 is needed", hint="--random-tokens 64")
-    vocabulary = _vocabulary(model)
-    if vocabulary is None:
+    num_words = vocabulary(model)
+    if num_words is None:
         raise ProbeError("--random-tokens: this model has no embedding that tells its vocabulary", hint="use --tokens")
-    return torch.randint(0, vocabulary, (1, count), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(0, num_words, (1, count), generator=torch.Generator().manual_seed(seed))
 
 
-def _vocabulary(model: nn.Module) -> int | None:
+def vocabulary(model: nn.Module) -> int | None:
     """Rows of the token embedding: what the model names as its input embeddings, else its longest nn.Embedding."""
     getter = getattr(model, "get_input_embeddings", None)
     try:
@@ -150,17 +160,17 @@ def _vocabulary(model: nn.Module) -> int | None:
 
 def _check_ids(model: nn.Module, fed: Inputs) -> None:
     """ProbeError for token ids that the model cannot look up, or where there are none."""
-    ids = fed.get(_first_parameter(model))
+    ids = fed.get(first_parameter(model))
     if not isinstance(ids, torch.Tensor):
         return
     if not ids.numel():
         raise ProbeError("there is not one token to feed the model", hint=HOW_TO_WRITE_IDS)
-    vocabulary = _vocabulary(model)
-    if vocabulary is None or ids.dtype not in (torch.int64, torch.int32):
+    num_words = vocabulary(model)
+    if num_words is None or ids.dtype not in (torch.int64, torch.int32):
         return
     low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= vocabulary:
+    if low < 0 or high >= num_words:
         wrong = low if low < 0 else high
         raise ProbeError(
-            f"token id {wrong} is outside the vocabulary of {vocabulary}", hint=f"ids run from 0 to {vocabulary - 1}"
+            f"token id {wrong} is outside the vocabulary of {num_words}", hint=f"ids run from 0 to {num_words - 1}"
         )

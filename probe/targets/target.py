@@ -58,8 +58,8 @@ class Loaded:
     model: nn.Module
     inputs: Mapping[str, Any] | None
     """What the target itself wants to be fed, by forward's parameter names."""
-    encode: Callable[[Sequence[str]], dict[str, list[list[int]]]] | None = None
-    """Its tokenizer: prompts to a padded batch, by forward's parameter names."""
+    encode: Callable[[Sequence[str], bool], dict[str, list[list[int]]]] | None = None
+    """Its tokenizer: prompts to a batch, padded on the left if so asked, by forward's parameter names."""
     notes: tuple[str, ...] = ()
     """What the user should know about how it was loaded."""
 

@@ -11,6 +11,7 @@ import probe
 from probe.dump import Dump
 from probe.report import Report, Verdict
 from probe.targets.afterwards import run_again
+from probe.targets.calls import Calls
 from tests.zoo.architectures import Size, build, inputs
 
 SIZE = Size(hidden=64, layers=3, heads=4, tokens=19)
@@ -46,7 +47,7 @@ def compared(tmp_path: Path) -> Callable[..., Report]:
             with torch.no_grad(), probe.record(model, path, force=True, exclude=exclude if side == "reference" else ()):
                 model(**fed)
             if repeat > 1:
-                run_again(model, fed, path, repeat)
+                run_again(model, Calls(fed), path, repeat)
         paths = tmp_path / "reference.h5", tmp_path / "candidate.h5"
         return probe.diff(*paths, reference=models["reference"], replay=replay)
 

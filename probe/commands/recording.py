@@ -1,0 +1,76 @@
+"""What commands that record a model take on their command line, and the run of it under a recorder."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from probe.errors import ProbeError
+from probe.render.progress import Progress, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from probe.targets import Target
+    from probe.targets.calls import Calls, Played
+
+
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what is recorded")
+    what.add_argument(
+        "--include", action="append", default=[], metavar="GLOB", help="only these modules or taps; repeatable"
+    )
+    what.add_argument(
+        "--functional",
+        choices=["auto", "all", "attention", "none"],
+        default="none",
+        help="calls of torch functions between modules too: attention's query and key, softmax, ... "
+        "(auto: what costs under a tenth)",
+    )
+    what.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="not these; repeatable")
+
+
+def record_calls(
+    model: "nn.Module",
+    calls: "Calls",
+    output: "Path",
+    target: "Target",
+    args: argparse.Namespace,
+    progress: Progress,
+    *,
+    force: bool,
+) -> "Played":
+    """Run the model and record it. What the model raises is the user's to fix."""
+    import torch
+
+    from probe.capture.record import record
+    from probe.targets import sign
+    from probe.targets.calls import play
+    from probe.targets.foreign import message, raised_at
+
+    try:
+        with (
+            torch.no_grad(),
+            record(
+                model,
+                output,
+                include=args.include,
+                exclude=args.exclude,
+                functional=args.functional,
+                force=force,
+                target=sign(target),
+                progress=lambda taps, size: progress(f"recording ({taps} taps, {size / 1e6:.0f} MB)", 0, 0),
+            ),
+        ):
+            return play(model, calls)
+    except ProbeError:
+        raise
+    except KeyboardInterrupt:
+        say(f"what ran until then is in {output}.partial", quiet=args.quiet)
+        raise
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__} while it was recorded: {message(error)}{raised_at(error)}"
+        raise ProbeError(
+            f"the model raised {what}",
+            hint=f"what ran until then is in {output}.partial: probe show {output}.partial",
+        ) from error

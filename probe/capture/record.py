@@ -1,5 +1,6 @@
 """probe.record: within its block, what every module of a model is given and returns goes into a dump."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ def record(
         raise ProbeError("there are no gradients under torch.no_grad()", hint="leave it, or leave gradients=True away")
     kinds = Functional(functional)
     writer = DumpWriter(Path(path), force=force)
+    process = os.getpid()
     recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients)
     try:
         recorder.describe(target)
@@ -76,7 +78,10 @@ def record(
             yield
     except BaseException:
         recorder.let_go()
-        writer.keep_partial()
+        if os.getpid() == process:
+            recorder.keep_partial()
         raise
     recorder.let_go()
+    if os.getpid() != process:
+        raise ProbeError(f"this process was forked while {path} was recorded: only the one that began it goes on")
     recorder.finish()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
-from weakref import ref
 
 import torch
 from torch import nn
@@ -17,10 +16,11 @@ from probe.capture.gradients import Gradients
 from probe.capture.hooks import Call, why_not_watched
 from probe.capture.past import Past
 from probe.capture.scores import Seen
+from probe.capture.sink import Sink
 from probe.capture.structure import input_tensors, output_tensors
-from probe.capture.tensors import Mark, dtype_name, mark, to_bits, why_not_stored
+from probe.capture.tensors import dtype_name, why_not_stored
 from probe.capture.weights import weight_table
-from probe.dump import DumpWriter, tensor_hash
+from probe.dump import DumpWriter
 from probe.errors import ProbeError
 from probe.tap import Tap, tap_name
 
@@ -40,18 +40,17 @@ class Recorder:
     ) -> None:
         self._model = model
         self._writer = writer
+        self._sink = Sink(writer)
         self._include = include
         self._exclude = exclude
         self._progress = progress
-        self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Tap]] = {}
-        """By id of a living tensor object: its mark when it was recorded, and as which tap."""
         self._skipped: dict[str, str] = {}
         """Names of taps and weights, and why they are not in the dump."""
         self._past = Past()
         self._orders: Counter[int] = Counter()
         """Of each step: how many taps it has."""
         self._num_calls = 0
-        self._trouble: Exception | None = None
+        self._trouble: BaseException | None = None
         self._budget = Budget(functional)
         self._with_gradients = gradients
         self._gradients: Gradients | None = None
@@ -60,9 +59,10 @@ class Recorder:
         """Write everything about the run that is known before it begins."""
 
         def work() -> None:
-            self._writer.describe(target=target, environment=environment(self._model), config=config(self._model))
+            about = {"target": target, "environment": environment(self._model), "config": config(self._model)}
+            self._sink.later(partial(self._writer.describe, **about))
             table = weight_table(self._model)
-            self._writer.add_weights(table.weights, table.sketches, table.values)
+            self._sink.later(self._writer.add_weights, table.weights, table.sketches, table.values)
             self._skipped.update(table.skipped)
             for name, module in self._model.named_modules():
                 if reason := why_not_watched(module):
@@ -111,7 +111,8 @@ class Recorder:
             "gradients": self._gradients and self._gradients.why_none,
         }
         if any(notes.values()):
-            self.guarded(lambda: self._writer.describe(notes=notes))
+            self.guarded(lambda: self._sink.later(partial(self._writer.describe, notes=notes)))
+        self._drain()
         if self._trouble is None and self._writer.num_taps:
             self._writer.finish()
             return
@@ -122,6 +123,18 @@ class Recorder:
             f"recording into {self._writer.path} failed after {self._writer.num_taps} taps: {self._trouble}",
             hint="make room, write to another disk, or record less (--include, --exclude)",
         ) from self._trouble
+
+    def keep_partial(self) -> None:
+        """Leave what was recorded so far under the temporary name."""
+        self._drain()
+        self._writer.keep_partial()
+
+    def _drain(self) -> None:
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._trouble = self._trouble or error
+        self._trouble = self._trouble or self._sink.trouble
 
     def _nothing_recorded(self) -> ProbeError:
         what = f"nothing was recorded into {self._writer.path}"
@@ -147,14 +160,14 @@ class Recorder:
                 work()
             except Exception as error:
                 self._trouble = error
-                self._stored.clear()
+            self._trouble = self._trouble or self._sink.trouble
 
     def _record_arguments(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arguments = named_arguments(call.module, args, kwargs)
         if past := self._past.before(arguments):
-            self._writer.add_past(call.step, past)
+            self._sink.later(self._writer.add_past, call.step, past)
         for name, tensor in named_tensors(arguments):
-            store = partial(self._store_input, call.step, name, tensor)
+            store = partial(self._sink.add_input, call.step, name, tensor)
             self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
 
     def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]], function: str = "") -> None:
@@ -177,7 +190,7 @@ class Recorder:
             if self._stored_or_skipped(name, tensor, partial(self._store, tap, tensor)):
                 self._orders[call.step] += 1
                 if self._progress:
-                    self._progress(self._writer.num_taps, self._writer.num_bytes)
+                    self._progress(self._sink.num_taps, self._sink.num_bytes)
 
     def _stored_or_skipped(self, name: str, tensor: torch.Tensor, store: Callable[[], None]) -> bool:
         reason = why_not_stored(tensor)
@@ -190,25 +203,8 @@ class Recorder:
         self._skipped[name] = reason
         return False
 
-    def _store_input(self, step: int, name: str, tensor: torch.Tensor) -> None:
-        self._writer.add_input(step, name, to_bits(tensor), dtype_name(tensor.dtype))
-
     def _store(self, tap: Tap, tensor: torch.Tensor) -> None:
-        """Link a tensor that is recorded already and unchanged since.
-
-        torch counts in-place changes, except those of inference tensors, whose bytes are looked at again.
-        """
-        seen = mark(tensor)
-        known = self._stored.get(id(tensor))
-        if known and known[0]() is tensor and known[1] == seen:
-            stored = known[2]
-            if not tensor.is_inference() or stored.statistics.hash == tensor_hash(to_bits(tensor)):
-                self._writer.link(tap, stored)
-                self._budget.spent(tap, stored, tensor.nbytes)
-                return
-        self._budget.spent(tap, None, tensor.nbytes)
-        measured = self._writer.add(tap, to_bits(tensor))
-        self._stored[id(tensor)] = (ref(tensor), seen, measured)
+        self._budget.spent(tap, self._sink.add(tap, tensor), tensor.nbytes)
 
     def _wanted(self, module: str, tap: str) -> bool:
         if self._include and not any(fnmatchcase(module, p) or fnmatchcase(tap, p) for p in self._include):

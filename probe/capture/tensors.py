@@ -1,8 +1,12 @@
 """A torch tensor as the bits that a dump stores."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from probe.dump.dtypes import BITS_ONLY, DTYPES, SMALL_FLOATS, storage
@@ -50,13 +54,36 @@ def to_bits(tensor: torch.Tensor) -> NDArray[np.generic]:
 
     ProbeError for a tensor of a class that will not give its values (a sharded one).
     """
+    with _values_can_be_had(tensor):
+        bits: NDArray[np.generic] = _plain(tensor).cpu().contiguous().numpy()
+        return bits.view(storage(dtype_name(tensor.dtype)))
+
+
+def copy_bits(tensor: torch.Tensor, memory: torch.Tensor) -> None:
+    """Copy the tensor's bits in C order into `memory` (uint8, `num_stored_bytes` long). ProbeError as of `to_bits`."""
+    if type(tensor) not in (torch.Tensor, nn.Parameter) or torch._C._get_tracing_state() is not None:
+        memory.numpy()[:] = to_bits(tensor).reshape(-1).view(np.uint8)
+        return
+    with _values_can_be_had(tensor):
+        plain = _plain(tensor)
+        memory.view(plain.dtype).view(plain.shape).copy_(plain)
+
+
+def num_stored_bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """Of a dtype that numpy has, whatever it stands for."""
+    plain = tensor.detach().resolve_conj().resolve_neg()
     name = dtype_name(tensor.dtype)
-    kind = storage(name)
+    return plain.view(_SIGNED[plain.element_size()]) if name in SMALL_FLOATS or name in BITS_ONLY else plain
+
+
+@contextmanager
+def _values_can_be_had(tensor: torch.Tensor) -> Iterator[None]:
     try:
-        plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-        if name in SMALL_FLOATS or name in BITS_ONLY:
-            return plain.view(_SIGNED[kind.itemsize]).numpy().view(kind)
-        return plain.numpy()
+        yield
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ProbeError(f"a {type(tensor).__name__}, whose values cannot be had: {error}") from None
 

@@ -1,0 +1,125 @@
+"""Work that one thread does behind the model's run: in order, and no more of it waiting than its memory holds."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import torch
+
+from probe.capture.ring import Ring
+
+Work = Callable[[], object]
+MOST_WAITING = 4096
+"""Pieces of work, however little memory they hold."""
+ENOUGH_WORK, ENOUGH_BYTES = 64, 1 << 20
+"""Less than both is left lying for a while: to wake a thread costs as much as to write a small tensor."""
+LONGEST_SLEEP = 0.05
+"""Seconds that it is left lying."""
+LOOK_AGAIN = 1.0
+"""Seconds after which whoever waits for the thread looks whether it still lives."""
+
+
+class Backlog:
+    """`take` memory, fill it, and `add` the work that reads it: it is free again when that work is done.
+
+    What goes wrong in a piece of work is kept as `trouble`, and all later work is dropped. Nobody waits here for a
+    thread that has died: RuntimeError.
+    """
+
+    def __init__(self, capacity: int, *, pinned: bool = False) -> None:
+        self.trouble: BaseException | None = None
+        self._ring = Ring(capacity)
+        with torch.inference_mode(False):  # else only inference could write into it
+            self._memory = torch.empty(capacity, dtype=torch.uint8, pin_memory=pinned)
+        self._jobs: deque[tuple[Work, int | None]] = deque()
+        """What to do, and of how many bytes of the memory; None: of none."""
+        self._num_bytes = 0
+        self._hurry = self._busy = self._closed = False
+        lock = threading.Lock()
+        self._work_came, self._work_done = threading.Condition(lock), threading.Condition(lock)
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="probe-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of memory that there are."""
+        return self._ring.capacity
+
+    def take(self, num_bytes: int) -> torch.Tensor:
+        """Memory for the work that is added next. Waits until there is some."""
+        start = None
+
+        def taken() -> bool:
+            nonlocal start
+            start = self._ring.take(num_bytes)
+            return start is not None
+
+        self._wait_until(taken)
+        return self._memory[start : start + num_bytes]  # type: ignore[operator]
+
+    def add(self, work: Work, num_bytes: int | None = None) -> None:
+        """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn."""
+        self._wait_until(lambda: len(self._jobs) < MOST_WAITING)
+        with self._work_came:
+            self._jobs.append((work, num_bytes))
+            self._num_bytes += num_bytes or 0
+            if self._enough:
+                self._work_came.notify()
+
+    def drain(self) -> None:
+        """Wait until all work is done."""
+        self._wait_until(lambda: not self._jobs and not self._busy)
+
+    def close(self) -> None:
+        """Wait until all work is done, and end the thread. A second time it does nothing."""
+        self.drain()
+        with self._work_came:
+            self._closed = True
+            self._work_came.notify()
+        self._thread.join()
+
+    @property
+    def _enough(self) -> bool:
+        if self._hurry or self._closed:
+            return bool(self._jobs)
+        return len(self._jobs) >= ENOUGH_WORK or self._num_bytes >= ENOUGH_BYTES
+
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError("this process was forked from the one that records")
+        with self._work_done:
+            while not ready():
+                if not self._thread.is_alive():
+                    raise RuntimeError("the writing thread has died")
+                self._hurry = True
+                self._work_came.notify()
+                self._work_done.wait(LOOK_AGAIN)
+            self._hurry = False
+
+    def _run(self) -> None:
+        while True:
+            with self._work_came:
+                self._busy = False
+                self._work_done.notify_all()
+                if self._closed:
+                    return
+                if not self._enough:
+                    self._work_came.wait(LONGEST_SLEEP)
+                self._busy = bool(self._jobs)
+            while self._jobs:
+                self._do(*self._jobs.popleft())
+
+    def _do(self, work: Work, num_bytes: int | None) -> None:
+        try:
+            if self.trouble is None:
+                work()
+        except BaseException as error:
+            self.trouble = error
+        if num_bytes is not None:
+            with self._work_done:
+                self._ring.give_back()
+                self._num_bytes -= num_bytes
+                if self._hurry:
+                    self._work_done.notify_all()

@@ -1,0 +1,111 @@
+"""From the model's run to the dump: a tensor is copied at once, and measured and written behind the run's back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import Any
+from weakref import ref
+
+import torch
+
+from probe.capture.backlog import Backlog
+from probe.capture.tensors import Mark, copy_bits, dtype_name, mark, num_stored_bytes, to_bits
+from probe.dump import DumpWriter, tensor_hash
+from probe.dump.dtypes import Bits, storage
+from probe.tap import Tap
+
+CAPACITY = 64 << 20
+"""Bytes of copies that wait to be written."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """One tensor that is on its way into the dump, or there."""
+
+    tap: Tap
+    """The tap as which it was recorded first; with its statistics once it is written."""
+
+
+class Sink:
+    """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
+
+    def __init__(self, writer: DumpWriter) -> None:
+        self._writer = writer
+        self._backlog = Backlog(CAPACITY)
+        self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
+        """By id of a living tensor object: its mark when it was recorded, and as what."""
+        self._lock = Lock()
+        self.num_taps = self.num_bytes = 0
+        """What was taken so far."""
+
+    @property
+    def trouble(self) -> BaseException | None:
+        """What went wrong behind the run's back, and ended the recording."""
+        return self._backlog.trouble
+
+    def later(self, work: Callable[..., object], *arguments: Any) -> None:
+        """Do this with the writer when all that came before is written."""
+        self._backlog.add(partial(work, *arguments))
+
+    def add_input(self, step: int, name: str, tensor: torch.Tensor) -> None:
+        with self._lock:
+            self._copied(tensor, partial(self._writer.add_input, step, name, dtype=dtype_name(tensor.dtype)))
+
+    def add(self, tap: Tap, tensor: torch.Tensor) -> Tap | None:
+        """Store a tensor, or link one that is recorded already and unchanged since: as the tap that is returned.
+
+        torch counts in-place changes, except those of inference tensors, whose bytes are looked at again.
+        """
+        seen = mark(tensor)
+        with self._lock:
+            known = self._stored.get(id(tensor))
+            before = known[2] if known and known[0]() is tensor and known[1] == seen else None
+            if before is not None and not tensor.is_inference():
+                self._backlog.add(partial(self._link, tap, before))
+            else:
+                stored = Stored(tap)
+                self.num_bytes += self._copied(tensor, partial(self._store, stored, before))
+                self._stored[id(tensor)] = (ref(tensor), seen, stored)
+            self.num_taps += 1
+        return before.tap if before is not None else None
+
+    def close(self) -> None:
+        """Wait until all is written, and leave the writer to the caller's thread."""
+        self._stored.clear()
+        self._backlog.close()
+
+    def _copied(self, tensor: torch.Tensor, work: Callable[[Bits], object]) -> int:
+        """Have `work` done with the tensor's bits as they are now; their number in bytes.
+
+        A tensor that would take much of the memory is not copied: the run waits until it is written.
+        """
+        num_bytes = num_stored_bytes(tensor)
+        if num_bytes > self._backlog.capacity // 4:
+            self._backlog.add(partial(work, to_bits(tensor)))
+            self._backlog.drain()
+            return num_bytes
+        memory = self._backlog.take(num_bytes)
+        job: Callable[[], object] = _nothing
+        try:
+            copy_bits(tensor, memory)
+            bits = memory.numpy().view(storage(dtype_name(tensor.dtype))).reshape(tuple(tensor.shape))
+            job = partial(work, bits)
+        finally:
+            self._backlog.add(job, num_bytes)
+        return num_bytes
+
+    def _link(self, tap: Tap, stored: Stored) -> None:
+        self._writer.link(tap, stored.tap)
+
+    def _store(self, stored: Stored, before: Stored | None, bits: Bits) -> None:
+        """`before`: what may be the same tensor."""
+        if before is not None and before.tap.statistics.hash == tensor_hash(bits):
+            self._writer.link(stored.tap, before.tap)
+            stored.tap = before.tap
+        else:
+            stored.tap = self._writer.add(stored.tap, bits)
+
+
+def _nothing() -> None:
+    """The work that is left where a tensor's values could not be had."""

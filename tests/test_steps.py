@@ -53,15 +53,35 @@ def test_padding_on_the_left_agrees_too(name, tmp_path):
     assert compared(tmp_path, model, model, mask_BT=mask_BT).verdict is not Verdict.DIVERGED
 
 
-@pytest.mark.parametrize("kind", ["stale", "position", "window"])
+CAUSES = {
+    "stale": "cache.stale",
+    "previous_slot": "cache.stale",
+    "position": "cache.position",
+    "window": "attn.window",
+    "dtype": "cache.dtype",
+}
+
+
+@pytest.mark.parametrize("kind", CAUSES)
 @pytest.mark.parametrize("name", ATTENTIVE)
-def test_a_cache_bug_is_seen_at_its_layer_and_step(name, kind, tmp_path):
+def test_a_cache_bug_is_seen_at_its_layer_and_step_and_named(name, kind, tmp_path):
     model, step = tiny(name), 3
     report = compared(tmp_path, model, planted(copy.deepcopy(model), kind, layer=1, step=step))
     assert report.verdict is Verdict.DIVERGED
     assert report.first.step == step
     embeds_positions = kind == "position" and name in ("gpt2", "whisper")
     assert embeds_positions or ".1." in report.first.module
+    assert [(one.cause, one.module) for one in report.findings] == [(CAUSES[kind], report.first.module)]
+    assert f"from step {step} on" in report.findings[0].message
+    assert report.explained == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["stale", "position", "window"])
+def test_a_cache_bug_is_named_in_bfloat16(kind, tmp_path):
+    model = tiny("llama", dtype=torch.bfloat16)
+    report = compared(tmp_path, model, planted(copy.deepcopy(model), kind, layer=1, step=2))
+    assert [one.cause for one in report.findings if not one.is_honest] == [CAUSES[kind]]
+    assert report.first.step == 2
 
 
 def test_a_lost_state_is_seen_in_the_step_after(tmp_path):

@@ -18,6 +18,19 @@ Audited = Mapping[str, WeightFinding]
 """What the weight audit says of each of the reference's weights, by name; empty where a dump holds no weights."""
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Of a sequence of several steps: where it goes wrong."""
+
+    step: int
+    start: int
+    """The first token of that step."""
+    num_tokens: int
+    """Of the sequence."""
+    begins: tuple[int, ...]
+    """The first tokens of the steps up to that one: of the first step, and of the last few."""
+
+
 @dataclass(frozen=True)
 class Case:
     """All tensors are float64, or whole numbers and booleans, in the reference's shape."""
@@ -37,6 +50,8 @@ class Case:
     audited: Audited = field(default_factory=dict)
     suspects: frozenset[str] = frozenset()
     """Taps of the reference that are at fault, this one among them."""
+    since: Since | None = None
+    """The first step at fault, where the steps before are in order; None where it is no matter of decoding."""
     planted: Any = None
     """A Plan: what is known of the place already, by an earlier one; `exact` has it."""
     earlier: Callable[[], Mapping[str, torch.Tensor]] = dict

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from probe.diagnose import (
     attention,
+    cache,
     crossed,
     embedding,
     embedding_scale,
@@ -25,6 +26,7 @@ from probe.diagnose import (
     shard,
 )
 from probe.diagnose.case import Case
+from probe.diagnose.decoding import of_steps, while_decoding
 from probe.diagnose.hypothesis import Family, Hypothesis, hypotheses_of
 from probe.diagnose.merge import Part, parts
 from probe.diagnose.search import explanations
@@ -36,7 +38,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
-        *(rope, global_shift, attention, mlp, moe, residual, residual_order, shard, quant, order, precision),
+        *(rope, global_shift, cache, attention, mlp, moe, residual, residual_order, shard, quant, order, precision),
     )
     for family in module.FAMILIES
 )
@@ -52,18 +54,19 @@ class Search:
         """Places of a kind that nothing explained."""
 
     def parts(self, case: Case) -> tuple[Part, ...]:
-        found = explanations(case, self._again)
+        shown = of_steps(case)
+        found = explanations(shown, self._again)
         kind = template(case.error.pair.reference.name)[0]
         if not found and self._missed[kind] < MOST_MISSED:
             sources: list[tuple[Family, Hypothesis]] = []
 
             def look(case: Case) -> Iterator[Hypothesis]:
                 for family in FAMILIES:
-                    for hypothesis in hypotheses_of(family, case):
+                    for hypothesis in while_decoding(case, hypotheses_of(family, case)):
                         sources.append((family, hypothesis))
                         yield hypothesis
 
-            found = explanations(case, look)
+            found = explanations(shown, look)
             for tried in found[0] if found else ():
                 family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
                 self._known[family, tried.hypothesis.cause] = None
@@ -72,4 +75,9 @@ class Search:
 
     def _again(self, case: Case) -> list[Hypothesis]:
         """What explained an earlier place."""
-        return [h for family, cause in self._known for h in hypotheses_of(family, case) if h.cause == cause]
+        return [
+            hypothesis
+            for family, cause in self._known
+            for hypothesis in while_decoding(case, hypotheses_of(family, case))
+            if hypothesis.cause == cause
+        ]

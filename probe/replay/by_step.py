@@ -62,7 +62,9 @@ def by_step(
     for span, error, rounding, norm in zip(spans, *(part.tolist() for part in sums), strict=True):
         usual = floor * math.sqrt(span.size / spans[-1].stop)
         least = max(usual, norm * roundoff, rounding if math.isfinite(rounding) else 0.0)
-        found.append(StepError(span.step, span.start, error if math.isfinite(error) else math.inf, least, norm))
+        found.append(
+            StepError(span.step, span.start, span.stop, error if math.isfinite(error) else math.inf, least, norm)
+        )
     return tuple(found)
 
 

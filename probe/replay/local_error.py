@@ -12,6 +12,7 @@ class StepError:
     step: int
     start: int
     """The first of its tokens in the sequence."""
+    stop: int
     error: float
     floor: float
     norm: float

@@ -6,6 +6,7 @@ import numpy as np
 
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
+from probe.dump.joined import spans
 from probe.tap import Tap
 from probe.trust.fed import Role, fed, tokens
 from probe.trust.gap import Gap, Shown, whole_number
@@ -46,7 +47,7 @@ def decode(seen: Shown) -> Iterator[Gap]:
     found = seen.config.get("architectures")
     names = found if isinstance(found, list) else []
     kinds = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-    if len(seen.reference.steps) == 1 and any(str(name).endswith(kinds) for name in names):
+    if len(seen.reference.steps) == 1 and not spans(seen.candidate) and any(str(name).endswith(kinds) for name in names):
         how = "with probe.record(model, FILE): model.generate(**inputs, max_new_tokens=4)"
         yield Gap("decoding with a cache", otherwise=how)
 

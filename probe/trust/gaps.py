@@ -47,7 +47,8 @@ def decode(seen: Shown) -> Iterator[Gap]:
     found = seen.config.get("architectures")
     names = found if isinstance(found, list) else []
     kinds = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-    if len(seen.reference.steps) == 1 and not spans(seen.candidate) and any(str(name).endswith(kinds) for name in names):
+    decoded = len(seen.reference.steps) > 1 or spans(seen.candidate)
+    if not decoded and any(str(name).endswith(kinds) for name in names):
         how = "with probe.record(model, FILE): model.generate(**inputs, max_new_tokens=4)"
         yield Gap("decoding with a cache", otherwise=how)
 

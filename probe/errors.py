@@ -10,3 +10,7 @@ class ProbeError(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class NotKept(ProbeError):
+    """Values were asked for that a dump has not kept: it holds a sketch or statistics in their place."""

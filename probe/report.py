@@ -20,6 +20,18 @@ class Status(StrEnum):
     FAIL = "fail"
 
 
+class Seen(StrEnum):
+    """What two dumps hold of a pair of taps."""
+
+    VALUES = "values"
+    SKETCH = "sketch"
+    """Projections: `rel_l2` is an estimate with a standard error, `max_abs` unknown."""
+    STATISTICS = "statistics"
+    """`rel_l2` is the least that it can be."""
+    NOTHING = "nothing"
+    """The two sketches cannot be laid side by side: no figure is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrustCheck:
     """One reason to believe, or not to believe, that the two dumps can be compared."""
@@ -53,6 +65,10 @@ class TapComparison:
     """local_error / floor."""
     one_sided_nonfinite: bool = False
     """One side has a NaN or an infinity that the other has not."""
+    seen: Seen = Seen.VALUES
+    """What of the tensors the figures come from. A figure that it does not tell is NaN."""
+    rel_l2_stderr: float | None = None
+    """Standard error of `rel_l2`, where it is an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +171,15 @@ class Report:
     notes: tuple[str, ...] = field(default=())
     skipped: tuple[tuple[str, str], ...] = field(default=())
     """Reference taps that a mapping table leaves out, and its reason for each."""
+    next_commands: tuple[str, ...] = field(default=())
+    """What to run to learn more, where the dumps have not kept all values."""
     weights: tuple[WeightFinding, ...] = field(default=())
+
+    @property
+    def undecided(self) -> bool:
+        """Nothing is seen to differ by more than rounding, but what is recorded does not show all that may differ."""
+        told = (Seen.VALUES, Seen.SKETCH)
+        return self.verdict is Verdict.NOISE and any(tap.rel_l2 != 0 and tap.seen not in told for tap in self.taps)
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `probe diff --json` prints: schema 1, JSON types only."""
@@ -184,6 +208,7 @@ class Report:
             "candidate": self.candidate_path,
             "replayed": self.replayed,
             "notes": list(self.notes),
+            "next": list(self.next_commands),
         }
         return _plain(whole)  # type: ignore[no-any-return]
 

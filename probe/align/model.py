@@ -69,6 +69,8 @@ class ModuleTable:
         kept = kept_tokens(self._dump, tap.step)
         if kept is None or kept.all() or tap.shape[:2] != kept.shape or number_kind(tap.dtype) != "float":
             return []
+        if not self._dump.has_values(tap):
+            return []
         values = self._dump.read(tap)[kept].astype(np.float64)
         low, high, mean, std = (float(figure) for figure in (values.min(), values.max(), values.mean(), values.std()))
         statistics = replace(tap.statistics, minimum=low, maximum=high, mean=mean, std=std)

@@ -16,6 +16,7 @@ from probe.capture.calling import watching_functions
 from probe.capture.hooks import watching
 from probe.capture.recorder import Recorder
 from probe.dump import DumpWriter
+from probe.dump.detail import chosen_detail
 from probe.errors import ProbeError
 
 Progress = Callable[[int, int], None]
@@ -33,6 +34,8 @@ def record(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     gradients: bool = False,
+    sketch: int | None = None,
+    stats_only: bool = False,
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -53,7 +56,11 @@ def record(
 
     `functional` says which torch functions called between modules are recorded too (this thread's): "attention" (what
     softmax or scaled_dot_product_attention is given and returns), "all", "none", or "auto", what costs under a tenth.
+
+    `sketch=64` keeps of each token 64 random projections and its norm, where that is less than its values;
+    `stats_only` the table of statistics and hashes alone. A diff of such dumps replays nothing: it says about where.
     """
+    detail = chosen_detail(sketch, stats_only=stats_only)
     names = [name for name, _ in model.named_modules()]
     for pattern in (*include, *exclude):
         module = _CALL.sub("", pattern.partition(":")[0])
@@ -66,7 +73,7 @@ def record(
     kinds = Functional(functional)
     writer = DumpWriter(Path(path), force=force)
     process = os.getpid()
-    recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients)
+    recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients, detail)
     try:
         recorder.describe(target)
         hooks = recorder.on_inputs, recorder.on_output

@@ -21,6 +21,7 @@ from probe.capture.structure import input_tensors, output_tensors
 from probe.capture.tensors import dtype_name, why_not_stored
 from probe.capture.weights import weight_table
 from probe.dump import DumpWriter
+from probe.dump.detail import Detail
 from probe.errors import ProbeError
 from probe.tap import Tap, tap_name
 
@@ -37,13 +38,15 @@ class Recorder:
         progress: Callable[[int, int], None] | None,
         functional: Functional,
         gradients: bool,
+        detail: Detail,
     ) -> None:
         self._model = model
         self._writer = writer
-        self._sink = Sink(writer)
+        self._sink = Sink(writer, detail)
         self._include = include
         self._exclude = exclude
         self._progress = progress
+        self._detail = detail
         self._skipped: dict[str, str] = {}
         """Names of taps and weights, and why they are not in the dump."""
         self._past = Past()
@@ -60,6 +63,8 @@ class Recorder:
 
         def work() -> None:
             about = {"target": target, "environment": environment(self._model), "config": config(self._model)}
+            if not self._detail.is_whole:
+                about["detail"] = self._detail.to_json()
             self._sink.later(partial(self._writer.describe, **about))
             table = weight_table(self._model)
             self._sink.later(self._writer.add_weights, table.weights, table.sketches, table.values)

@@ -1,7 +1,8 @@
 """From the model's run to the dump: a tensor is copied at once, and measured and written behind the run's back."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -10,10 +11,13 @@ from weakref import ref
 import torch
 
 from probe.capture.backlog import Backlog
+from probe.capture.sketch import Sketch, sketched
 from probe.capture.tensors import Mark, copy_bits, dtype_name, mark, num_stored_bytes, to_bits
 from probe.dump import DumpWriter, tensor_hash
+from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, storage
-from probe.tap import Tap
+from probe.dump.statistics import statistics
+from probe.tap import Statistics, Tap
 
 CAPACITY = 64 << 20
 """Bytes of copies that wait to be written."""
@@ -30,8 +34,9 @@ class Stored:
 class Sink:
     """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
 
-    def __init__(self, writer: DumpWriter) -> None:
+    def __init__(self, writer: DumpWriter, detail: Detail) -> None:
         self._writer = writer
+        self._detail = detail
         self._backlog = Backlog(CAPACITY)
         self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
         """By id of a living tensor object: its mark when it was recorded, and as what."""
@@ -65,7 +70,7 @@ class Sink:
                 self._backlog.add(partial(self._link, tap, before))
             else:
                 stored = Stored(tap)
-                self.num_bytes += self._copied(tensor, partial(self._store, stored, before))
+                self.num_bytes += self._kept(tensor, stored, before)
                 self._stored[id(tensor)] = (ref(tensor), seen, stored)
             self.num_taps += 1
         return before.tap if before is not None else None
@@ -95,16 +100,41 @@ class Sink:
             self._backlog.add(job, num_bytes)
         return num_bytes
 
+    def _kept(self, tensor: torch.Tensor, stored: Stored, before: Stored | None) -> int:
+        """`before`: what may be the same tensor. The number of bytes that leave the device."""
+        if not self._detail.is_sketched(stored.tap.shape, stored.tap.dtype):
+            return self._copied(tensor, partial(self._store, stored, before))
+        made = sketched(tensor, self._detail)
+        return self._copied(made.rows, partial(self._store_sketch, stored, before, made))
+
     def _link(self, tap: Tap, stored: Stored) -> None:
-        self._writer.link(tap, stored.tap)
+        if self._detail.has_values:
+            self._writer.link(tap, stored.tap)
+        else:
+            self._writer.add_row(replace(tap, statistics=stored.tap.statistics))
 
     def _store(self, stored: Stored, before: Stored | None, bits: Bits) -> None:
-        """`before`: what may be the same tensor."""
         if before is not None and before.tap.statistics.hash == tensor_hash(bits):
-            self._writer.link(stored.tap, before.tap)
-            stored.tap = before.tap
-        else:
+            self._again(stored, before)
+        elif self._detail.has_values:
             stored.tap = self._writer.add(stored.tap, bits)
+        else:
+            stored.tap = replace(stored.tap, statistics=statistics(bits.reshape(-1), stored.tap.dtype))
+            self._writer.add_row(stored.tap)
+
+    def _store_sketch(self, stored: Stored, before: Stored | None, made: Sketch, bits: Bits) -> None:
+        digest = tensor_hash(bits)
+        if before is not None and before.tap.statistics.hash == digest:
+            self._again(stored, before)
+        else:
+            unknown = math.nan
+            known = Statistics(unknown, unknown, unknown, unknown, made.l2, made.num_nan, made.num_inf, digest)
+            stored.tap = replace(stored.tap, statistics=known)
+            self._writer.add_sketch(stored.tap, bits)
+
+    def _again(self, stored: Stored, before: Stored) -> None:
+        self._link(stored.tap, before)
+        stored.tap = before.tap
 
 
 def _nothing() -> None:

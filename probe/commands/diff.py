@@ -84,6 +84,11 @@ def run(args: argparse.Namespace) -> bool:
         from probe.render.text import print_report
 
         print_report(report)
+    if report.undecided:
+        raise ProbeError(
+            "what was recorded does not tell whether the two match",
+            hint="record both with 'probe dump --sketch 64', or with all values",
+        )
     return report.verdict is Verdict.DIVERGED
 
 

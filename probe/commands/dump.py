@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> bool:
 
     if args.repeat is not None and args.repeat < 2:
         raise ProbeError(f"--repeat {args.repeat} repeats nothing", hint="--repeat 2 runs the model once more")
+    _check_detail(args)
     target = target_of(args)
     output = args.output or file(FOLDER) / f"{_file_name(target)}.h5"
     _check_output(output, force=args.force)
@@ -77,6 +78,16 @@ def run(args: argparse.Namespace) -> bool:
     print(f"{output}: {_extent(output)}")
     say(f"next: probe show {output}   or   probe diff REF.h5 {output}", quiet=args.quiet)
     return False
+
+
+def _check_detail(args: argparse.Namespace) -> None:
+    """Before a model is loaded, which may take minutes."""
+    from probe.dump.detail import chosen_detail
+
+    chosen_detail(args.sketch, stats_only=args.stats_only)
+    if args.repeat and (args.sketch or args.stats_only):
+        flag = "--sketch" if args.sketch else "--stats-only"
+        raise ProbeError(f"--repeat compares values, which {flag} does not keep", hint="leave one of the two away")
 
 
 def _check_output(output: "Path", *, force: bool) -> None:

@@ -28,6 +28,14 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         "(auto: what costs under a tenth)",
     )
     what.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="not these; repeatable")
+    what.add_argument(
+        "--sketch",
+        type=int,
+        metavar="K",
+        help="of each token K random projections and its norm in place of its values: small, and a diff of two still "
+        "says how far apart they are, and about where (64: to a tenth)",
+    )
+    what.add_argument("--stats-only", action="store_true", help="statistics and hashes, no values")
 
 
 def record_calls(
@@ -57,6 +65,8 @@ def record_calls(
                 include=args.include,
                 exclude=args.exclude,
                 functional=args.functional,
+                sketch=args.sketch,
+                stats_only=args.stats_only,
                 force=force,
                 target=sign(target),
                 progress=lambda taps, size: progress(f"recording ({taps} taps, {size / 1e6:.0f} MB)", 0, 0),

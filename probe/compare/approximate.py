@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from probe.locate import ABOVE_FLOOR
-from probe.report import Finding, Place, TapComparison
+from probe.report import Finding, Place, Seen, TapComparison
 
 APPROXIMATE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 """Relative error that a run of this dtype may gather over a whole model: used only where nothing can be replayed."""
@@ -25,8 +25,16 @@ def approximate_place(
         if row.rel_l2 > limit:
             module = row.reference.rpartition(":")[0]
             place = Place(module, row.reference, row.step, row.rel_l2, limit or 1e-300, row.rel_l2 / (limit or 1e-300))
-            message = f"about here, by size alone (nothing was replayed): {row.reference} differs by {row.rel_l2:.1e}"
+            message = f"about here, by size alone (nothing was replayed): {row.reference} differs by {_size(row)}"
             return place, (
                 Finding("unknown", module, (module,), ("", row.reference), message, error_before=row.rel_l2),
             )
     return None, ()
+
+
+def _size(row: TapComparison) -> str:
+    if row.seen is Seen.STATISTICS:
+        return f"at least {row.rel_l2:.1e}"
+    if row.rel_l2_stderr is not None:
+        return f"{row.rel_l2:.1e} (standard error {row.rel_l2_stderr:.1e})"
+    return f"{row.rel_l2:.1e}"

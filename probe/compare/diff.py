@@ -9,6 +9,7 @@ from probe.align.pairs import align
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
 from probe.compare.gradients import compare_gradients
+from probe.compare.less import next_commands, not_seen, told_by_less
 from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
@@ -52,7 +53,7 @@ def diff(
         mapping = align(ours, theirs)
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)
-        checks = trust(ours, theirs, mapping)
+        checks = (*trust(ours, theirs, mapping), *told_by_less(ours, theirs))
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         weights = audit(ours, theirs, mapping) if ours.weights and theirs.weights else ()
         errors: tuple[LocalError, ...] | None = None
@@ -61,7 +62,7 @@ def diff(
         beneath: tuple[LocalError, ...] = ()
         hidden: tuple[str, ...] = ()
         harmless: set[int] = set()
-        if replay:
+        if replay and ours.detail.is_whole and theirs.detail.is_whole:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
@@ -92,8 +93,15 @@ def diff(
             explained=explained,
             replayed=errors is not None,
             weights=weights,
-            notes=(*notes(mapping, errors or ()), *not_in_sequence(ours, theirs), *hidden, *back.notes),
+            notes=(
+                *notes(mapping, errors or ()),
+                *not_seen(rows),
+                *not_in_sequence(ours, theirs),
+                *hidden,
+                *back.notes,
+            ),
             skipped=tuple((one.tap.name, one.reason) for one in mapping.skipped),
+            next_commands=next_commands(ours, theirs, mapping, first),
         )
 
 

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from probe.align.layouts import number_kind
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
 from probe.align.tokens import kept_tokens
+from probe.compare.told import Told, told_without_values
 from probe.dump import Dump
 from probe.dump.dtypes import LARGEST
 from probe.locate import relative
 from probe.metrics import BLOCK, Known, Sums, compare, compare_blocks, compare_known, compare_logits
 from probe.replay.local_error import LocalError
-from probe.report import OutputComparison, TapComparison
+from probe.report import OutputComparison, Seen, TapComparison
 from probe.tap import Tap
 
 Progress = Callable[[str, int, int], None]
@@ -32,21 +33,27 @@ def rows_and_output(
     for index, pair in enumerate(mapping.pairs):
         progress("comparing taps", index, len(mapping.pairs))
         kept = masks[pair.reference.step]
-        sums = _pair_sums(pair, ours, theirs, kept)
-        rows.append(_row(pair, sums, local.get((pair.reference.step, pair.reference.name))))
+        told = _told(pair, ours, theirs, kept)
+        rows.append(_row(pair, told, local.get((pair.reference.step, pair.reference.name))))
         if (
             pair.reference.module == ""
             and not pair.reference.is_input
             and (output is None or "logits" in pair.reference.port)
         ):
-            output = _output(pair, sums, ours, theirs, kept)
+            output = _output(pair, told.sums, ours, theirs, kept)
     return tuple(rows), output
 
 
 def compared_rows(pairs: Sequence[Pair], ours: Dump, theirs: Dump) -> tuple[TapComparison, ...]:
     """Metrics of these pairs alone, from the two files."""
     masks = {step: kept_tokens(ours, step) for step in {pair.reference.step for pair in pairs}}
-    return tuple(_row(pair, _pair_sums(pair, ours, theirs, masks[pair.reference.step]), None) for pair in pairs)
+    return tuple(_row(pair, _told(pair, ours, theirs, masks[pair.reference.step]), None) for pair in pairs)
+
+
+def _told(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Told:
+    """What the two files tell of a pair: by the values, where both have kept them."""
+    told = told_without_values(pair, ours, theirs, kept)
+    return told or Told(_pair_sums(pair, ours, theirs, kept), Seen.VALUES)
 
 
 def _pair_sums(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Sums:
@@ -93,7 +100,8 @@ def _sentinels(numbers: Numbers, dtype: str) -> Numbers:
     return np.where(numbers <= -0.99 * largest, -np.inf, numbers)
 
 
-def _row(pair: Pair, sums: Sums, local: LocalError | None) -> TapComparison:
+def _row(pair: Pair, told: Told, local: LocalError | None) -> TapComparison:
+    sums = told.sums
     if local is not None and local.elsewhere:
         local = None
     return TapComparison(
@@ -111,6 +119,8 @@ def _row(pair: Pair, sums: Sums, local: LocalError | None) -> TapComparison:
         floor=relative(local.floor, local) if local else None,
         ratio=local.ratio if local else None,
         one_sided_nonfinite=bool(sums.num_unequal_nonfinite),
+        seen=told.by,
+        rel_l2_stderr=told.stderr,
     )
 
 
@@ -119,6 +129,8 @@ def _output(pair: Pair, sums: Sums, ours: Dump, theirs: Dump, kept: Kept) -> Out
     plain = OutputComparison(pair.reference.name, largest, sums.rel_l2, sums.nmse)
     shape = pair.reference.shape
     if "logits" not in pair.reference.port and (not shape or shape[-1] not in _vocabularies(ours)):
+        return plain
+    if not ours.has_values(pair.reference) or not all(theirs.has_values(source.tap) for source in pair.sources):
         return plain
     agreement = compare_logits(_logits(pair, ours, theirs, kept))
     return OutputComparison(

@@ -2,7 +2,8 @@
 
     /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
                            environment, config, notes (all but the first three JSON); and, where `probe dump` learned it
-                           once the run had ended, repetition and prompt (JSON too)
+                           once the run had ended, repetition and prompt (JSON too); detail (JSON) where not all
+                           values were kept (detail.py)
     /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter. The group's attribute
                            past (an integer) is the number of tokens that the model held in its cache before the step;
                            none where there is no such attribute
@@ -11,8 +12,13 @@
                            A torch function that a module's code calls is a child of it whose name begins with @:
                            `self_attn.@attention:in.query`, and `.@silu.1` for a second one in the same call; numbers
                            that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25.
+                           With `--sketch K` a tensor [..., C] that this makes smaller is a dataset [..., K + 1] of
+                           float32 (float64 for float64): K projections (projection.py) and the norm of each token;
+                           with `--stats-only` there is no dataset.
                            Gradients (ports "grad...", Tap.port) are taps too, in the order in which they arose
-    /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics
+    /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics. Of a
+                           sketched tap these are l2, nan and inf of the tensor (the others NaN), and the hash is the
+                           sketch's
     /repetition            one row for each of /taps that is no gradient, where `probe dump --repeat` saw a difference:
                            how far the run was from its own repetition, and from one given the recorded tensors
     /weights               one row a parameter: name, module, tied, shape, dtype, statistics, rows, columns

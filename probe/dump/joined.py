@@ -13,9 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
+from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, decode
 from probe.dump.pieces import Pieces, assembled, of_one_tap
 from probe.dump.reader import Dump
+from probe.errors import NotKept
 from probe.tap import Tap
 
 
@@ -95,6 +97,17 @@ class Joined(Dump):
         flat = self.bits(tap).reshape(-1)
         for start in range(0, len(flat), length):
             yield decode(flat[start : start + length], tap.dtype)
+
+    def has_values(self, tap: Tap) -> bool:
+        return all(map(self._recorded.has_values, self._pieces[tap.step, tap.name].taps))
+
+    def sketch_rows(self, tap: Tap, detail: Detail) -> Bits:
+        """Along the tokens; where the last axis is that of the keys, no sketch of the whole follows from the steps'."""
+        pieces = self._pieces[tap.step, tap.name]
+        if len(pieces.taps) > 1 and (pieces.keys is not None or pieces.axis == len(tap.shape) - 1):
+            raise NotKept(f"{self.path} has of {tap.name!r} sketches of single steps alone")
+        joined = replace(pieces.joined, shape=detail.sketch_shape(tap.shape))
+        return assembled(replace(pieces, joined=joined), lambda piece: self._recorded.sketch_rows(piece, detail))
 
     @cached_property
     def repetition(self) -> dict[tuple[int, str], tuple[float, float]]:

@@ -16,13 +16,18 @@ import h5py
 import numpy as np
 
 from probe.dump import plain
+from probe.dump.detail import Detail, sketch_dtype
 from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of, storage
 from probe.dump.names import clean, link_name, linked_name
 from probe.dump.table import REPETITION, TAPS, WEIGHTS, tap_of, weight_of
+from probe.dump.tap_sketch import TapSketch, sketch_of, sketch_of_values
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
 from probe.dump.writer import FORMAT, VERSION
-from probe.errors import ProbeError
+from probe.errors import NotKept, ProbeError
 from probe.tap import Tap
+
+ROWS = 1 << 18
+"""Numbers that are sketched at once."""
 
 
 class Dump:
@@ -86,6 +91,31 @@ class Dump:
             if tap.dtype in UNIT_ROUNDOFF:
                 sizes[tap.dtype] += tap.num_elements
         return told if isinstance(told, str) else max(sizes, key=sizes.__getitem__, default="float32")
+
+    @cached_property
+    def detail(self) -> Detail:
+        """How much of each tensor was kept."""
+        with self._reading("its attribute 'detail'"):
+            return Detail.of_json(self.attribute("detail"))
+
+    def has_values(self, tap: Tap) -> bool:
+        """Whether `read`, `bits` and `blocks` have something to give."""
+        return self.detail.has_values and not self.detail.is_sketched(tap.shape, tap.dtype)
+
+    def sketch(self, tap: Tap, detail: Detail) -> TapSketch:
+        """A tap as `detail` sketches it, whether this dump has its sketch or its values. NotKept where it has none."""
+        if self.has_values(tap):
+            return sketch_of_values(self.blocks(tap, tap.shape[-1] * max(1, ROWS // tap.shape[-1])), tap, detail)
+        return sketch_of(self.sketch_rows(tap, detail))
+
+    def sketch_rows(self, tap: Tap, detail: Detail) -> Bits:
+        """[..., K + 1]: what was recorded of a tap as `detail` says. NotKept where that is something else."""
+        if not self.detail.has_values or self.detail != detail:
+            raise NotKept(f"{self.path} has no such sketch of {tap.name!r}")
+        shape, dtype = detail.sketch_shape(tap.shape), sketch_dtype(tap.dtype)
+        with self._reading(f"the sketch of {tap.name!r}"):
+            stored = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
+            return self._bits(stored, dtype, shape)
 
     @cached_property
     def taps(self) -> list[Tap]:
@@ -214,6 +244,9 @@ class Dump:
         """Where the tap's bytes begin in the file."""
         place = self._places.get((tap.step, tap.name))
         if place is None:
+            if not self.has_values(tap):
+                kept = "its sketch" if self.detail.has_values else "its statistics"
+                raise NotKept(f"{self.path} holds of {tap.name!r} {kept} alone", hint="record it in full (--include)")
             values = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
             place = self._places[tap.step, tap.name] = plain.place(values, tap.dtype, tap.shape)
         return place

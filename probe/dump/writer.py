@@ -90,6 +90,17 @@ class DumpWriter:
         self.num_bytes += flat.nbytes
         return measured
 
+    def add_row(self, tap: Tap) -> None:
+        """A tap's row in the table alone; its statistics are known."""
+        self._append(tap)
+
+    def add_sketch(self, tap: Tap, sketch: Bits) -> None:
+        """Store a tap's sketch, float32 or float64; its statistics are known."""
+        flat = sketch.reshape(-1)
+        self._thread.submit(self._store, self._step(tap.step), tap.name, str(flat.dtype), sketch.shape, flat).result()
+        self._append(tap)
+        self.num_bytes += flat.nbytes
+
     def link(self, tap: Tap, stored: Tap) -> None:
         """Record `tap`, whose tensor is the one already recorded as `stored`."""
         self._links.append((tap, stored))

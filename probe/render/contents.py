@@ -20,10 +20,12 @@ def contents(dump: Dump) -> dict[str, Any]:
         "inputs": {name: {"shape": list(bits.shape), "dtype": dtype} for name, (bits, dtype) in dump.inputs().items()},
         "steps": dump.steps,
         "past": [dump.past[step] for step in dump.steps],
+        "detail": dump.detail.to_json(),
         "taps": [asdict(tap) for tap in (*dump.taps, *dump.gradients)],
         "weights": len(dump.weights),
     }
 
 
 def one_tap(dump: Dump, tap: Tap) -> dict[str, Any]:
-    return {**asdict(tap), "values": dump.read(tap).reshape(-1)[:SAMPLE].tolist()}
+    values = dump.read(tap).reshape(-1)[:SAMPLE].tolist() if dump.has_values(tap) else None
+    return {**asdict(tap), "values": values}

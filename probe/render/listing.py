@@ -31,6 +31,8 @@ def print_contents(dump: Dump) -> None:
     steps = f" in {len(dump.steps)} steps" + (f" ({described})" if described else "") if len(dump.steps) > 1 else ""
     gradients = f", {len(dump.gradients)} gradients" if dump.gradients else ""
     prose(out, Text(f"{len(dump.taps)} taps{steps}{gradients}, {len(dump.weights)} weights"), "holds")
+    if not dump.detail.is_whole:
+        prose(out, Text(dump.detail.words, style="yellow"), "kept")
     notes = dump.attribute("notes") or {}
     if notes.get("gradients"):
         prose(out, Text(f"no gradients: {printable(notes['gradients'])}", style="yellow"), "note")
@@ -57,6 +59,9 @@ def print_tap(dump: Dump, tap: Tap) -> None:
     prose(out, Text(figures), "values")
     if s.num_nan or s.num_inf:
         prose(out, Text(f"of which {s.num_nan} NaN and {s.num_inf} infinite", style="bold red"), " ")
+    if not dump.has_values(tap):
+        prose(out, Text(f"not kept: the dump holds {dump.detail.words}", style="yellow"), "numbers")
+        return
     values = dump.read(tap)
     with np.printoptions(threshold=60, edgeitems=3, precision=5, suppress=False):
         out.print(Text(np.array2string(values)))

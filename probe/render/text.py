@@ -24,6 +24,8 @@ def print_report(report: Report) -> None:
     _print_output(out, report)
     _print_coverage(out, report)
     _print_trust(out, report)
+    for command in report.next_commands:
+        out.print(Text(printable(f"next      {command}")), soft_wrap=True)
 
 
 def _print_verdict(out: Console, report: Report) -> None:
@@ -39,6 +41,8 @@ def _print_verdict(out: Console, report: Report) -> None:
             line.append(
                 "the two differ by honest rounding alone"
                 if report.replayed
+                else "nothing is seen to differ by more than rounding; what was recorded does not tell more"
+                if report.undecided
                 else "no difference beyond what rounding may gather"
             )
         case Verdict.DIVERGED if report.first is not None:
@@ -61,13 +65,17 @@ def _print_neighbourhood(out: Console, report: Report) -> None:
         table.add_column(title, overflow="fold")
     for title in ("error", "of its own", "floor", "ratio"):
         table.add_column(title, justify="right")
+    estimated = any(tap.rel_l2_stderr is not None for tap in report.taps)
+    if estimated:
+        table.add_column("+-", justify="right")
     for index, tap in enumerate(report.taps[max(0, at - CONTEXT) : at + CONTEXT + 1], max(0, at - CONTEXT)):
-        table.add_row(*_row(tap, index == at), style="bold" if index == at else None)
+        table.add_row(*_row(tap, index == at, estimated), style="bold" if index == at else None)
     out.print(table)
     out.print()
 
 
-def _row(tap: TapComparison, is_first: bool) -> tuple[Text | str, ...]:
+def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | str, ...]:
+    """Where some errors are estimates, each has its standard error last."""
     ratio = "" if tap.ratio is None else f"{tap.ratio:,.1f}" if tap.ratio < 100 else f"{tap.ratio:,.0f}"
     return (
         ">" if is_first else "",
@@ -77,6 +85,7 @@ def _row(tap: TapComparison, is_first: bool) -> tuple[Text | str, ...]:
         number(tap.local_error),
         number(tap.floor),
         ratio,
+        *((number(tap.rel_l2_stderr),) if estimated else ()),
     )
 
 
@@ -87,7 +96,8 @@ def _print_output(out: Console, report: Report) -> None:
     shown = report.output
     name = shown.tap.rpartition(":")[2].removeprefix("out").removeprefix(".")  # ":out.logits" is the model's logits
     line = f"{printable(name)}: " if name else ""
-    line += f"relative error {number(shown.rel_l2)}, largest {number(shown.max_abs)}"
+    line += f"relative error {number(shown.rel_l2)}"
+    line += f", largest {number(shown.max_abs)}" if shown.max_abs == shown.max_abs else ""
     if shown.argmax_match is not None and shown.top10_overlap is not None:
         line += f", KL {number(shown.kl)} nats, same next token {shown.argmax_match:.1%}"
         line += f", top ten shared {shown.top10_overlap:.1%}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from probe.align.mapping import Mapping
 from probe.dump import Dump
-from probe.errors import ProbeError
+from probe.errors import NotKept, ProbeError
 from probe.report import Status, TrustCheck
 from probe.trust.compared import (
     mapping_remarks,
@@ -63,6 +63,7 @@ HINTS = {
     "compared": "are the weights the same ('probe diff REF CAND --weights')? Or give a mapping table: --map FILE",
     "finite": "feed the model finite numbers, and record both again; or compare all the same: --trust-anyway",
     "mode": "call .eval() on the model and record it again; or compare all the same: --trust-anyway",
+    "detail": "record both with the same --sketch",
     "filled": "record tensors when the run has filled them; or compare all the same: --trust-anyway",
     "stale": "copy each tensor when it is computed; or compare all the same: --trust-anyway",
     "layers": "copy each tensor when it is computed, without graph capture; or compare all the same: --trust-anyway",
@@ -72,7 +73,17 @@ HINTS = {
 
 def trust(reference: Dump, candidate: Dump, mapping: Mapping) -> tuple[TrustCheck, ...]:
     """Every check that applies. Nothing that is odd on both sides alike is a reason to doubt their comparison."""
-    return tuple(check for ask in CHECKS for check in ask(reference, candidate, mapping))
+    found: list[TrustCheck] = []
+    not_asked = []
+    for ask in CHECKS:
+        try:
+            found.extend(ask(reference, candidate, mapping))
+        except NotKept:
+            not_asked.append(ask.__name__.replace("_", " "))
+    if not_asked:
+        message = f"for want of values it was not checked: {', '.join(not_asked)}"
+        found.append(TrustCheck("detail", Status.WARN, message))
+    return tuple(found)
 
 
 def stop_at_failure(checks: tuple[TrustCheck, ...], names: str, *, anyway: bool) -> None:

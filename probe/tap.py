@@ -47,6 +47,11 @@ class Tap:
     """As torch says it: "float32", "bfloat16", "int64"."""
     statistics: Statistics = UNMEASURED
 
+    def measured(self, statistics: Statistics) -> "Tap":
+        """The same tap with statistics. (dataclasses.replace takes three times as long.)"""
+        named = self.name, self.module, self.module_class, self.call, self.port
+        return Tap(*named, self.step, self.order, self.shape, self.dtype, statistics)
+
     @property
     def is_input(self) -> bool:
         return self.port == "in" or self.port.startswith("in.")

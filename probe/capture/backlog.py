@@ -10,9 +10,10 @@ import torch
 from probe.capture.ring import Ring
 
 Work = Callable[[], object]
-MOST_WAITING = 4096
-"""Pieces of work, however little memory they hold."""
-ENOUGH_WORK, ENOUGH_BYTES = 64, 1 << 20
+MOST_WAITING = 256
+"""Pieces of work. Whoever has added so many waits until they are done: two threads that both need the interpreter for
+small things take it from each other at every step, and are slower together than in turn."""
+ENOUGH_WORK, ENOUGH_BYTES = MOST_WAITING, 4 << 20
 """Less than both is left lying for a while: to wake a thread costs as much as to write a small tensor."""
 LONGEST_SLEEP = 0.05
 """Seconds that it is left lying."""
@@ -36,6 +37,8 @@ class Backlog:
         """What to do, and of how many bytes of the memory; None: of none."""
         self._num_bytes = 0
         self._hurry = self._busy = self._closed = False
+        self._wants_memory = False
+        """Whether half of the memory is enough for who waits; else all work has to be done."""
         lock = threading.Lock()
         self._work_came, self._work_done = threading.Condition(lock), threading.Condition(lock)
         self._process = os.getpid()
@@ -56,12 +59,13 @@ class Backlog:
             start = self._ring.take(num_bytes)
             return start is not None
 
-        self._wait_until(taken)
+        self._wait_until(taken, wants_memory=True)
         return self._memory[start : start + num_bytes]  # type: ignore[operator]
 
     def add(self, work: Work, num_bytes: int | None = None) -> None:
         """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn."""
-        self._wait_until(lambda: len(self._jobs) < MOST_WAITING)
+        if len(self._jobs) >= MOST_WAITING:
+            self.drain()
         with self._work_came:
             self._jobs.append((work, num_bytes))
             self._num_bytes += num_bytes or 0
@@ -86,17 +90,17 @@ class Backlog:
             return bool(self._jobs)
         return len(self._jobs) >= ENOUGH_WORK or self._num_bytes >= ENOUGH_BYTES
 
-    def _wait_until(self, ready: Callable[[], bool]) -> None:
+    def _wait_until(self, ready: Callable[[], bool], *, wants_memory: bool = False) -> None:
         if os.getpid() != self._process:
             raise RuntimeError("this process was forked from the one that records")
         with self._work_done:
             while not ready():
                 if not self._thread.is_alive():
                     raise RuntimeError("the writing thread has died")
-                self._hurry = True
+                self._hurry, self._wants_memory = True, wants_memory
                 self._work_came.notify()
                 self._work_done.wait(LOOK_AGAIN)
-            self._hurry = False
+            self._hurry = self._wants_memory = False
 
     def _run(self) -> None:
         while True:
@@ -121,5 +125,5 @@ class Backlog:
             with self._work_done:
                 self._ring.give_back()
                 self._num_bytes -= num_bytes
-                if self._hurry:
+                if self._wants_memory and 2 * self._num_bytes <= self.capacity:
                     self._work_done.notify_all()

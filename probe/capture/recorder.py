@@ -172,8 +172,11 @@ class Recorder:
         if past := self._past.before(arguments):
             self._sink.later(self._writer.add_past, call.step, past)
         for name, tensor in named_tensors(arguments):
-            store = partial(self._sink.add_input, call.step, name, tensor)
-            self._stored_or_skipped(f"inputs/{call.step}/{name}", tensor, store)
+            place = f"inputs/{call.step}/{name}"
+            if reason := why_not_stored(tensor):
+                self._skipped[place] = reason
+            else:
+                self._stored_or_skipped(place, partial(self._sink.add_input, call.step, name, tensor))
 
     def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]], function: str = "") -> None:
         self._num_calls += 1
@@ -187,26 +190,26 @@ class Recorder:
                 continue
             names.add(name)
             kind = function or type(call.module).__name__
-            dtype = dtype_name(tensor.dtype)
-            shape = () if why_not_stored(tensor) else tuple(tensor.shape)
-            tap = Tap(name, call.name, kind, call.number, port, call.step, self._orders[call.step], shape, dtype)
+            reason = why_not_stored(tensor)
+            if reason is not None:
+                self._skipped[name] = reason
+                continue
+            place = call.step, self._orders[call.step]
+            tap = Tap(name, call.name, kind, call.number, port, *place, tuple(tensor.shape), dtype_name(tensor.dtype))
             if function and not self._budget.admits(tap, tensor.nbytes):
                 continue
-            if self._stored_or_skipped(name, tensor, partial(self._store, tap, tensor)):
+            if self._stored_or_skipped(name, partial(self._store, tap, tensor)):
                 self._orders[call.step] += 1
                 if self._progress:
                     self._progress(self._sink.num_taps, self._sink.num_bytes)
 
-    def _stored_or_skipped(self, name: str, tensor: torch.Tensor, store: Callable[[], None]) -> bool:
-        reason = why_not_stored(tensor)
-        if reason is None:
-            try:
-                store()
-                return True
-            except ProbeError as error:
-                reason = str(error)
-        self._skipped[name] = reason
-        return False
+    def _stored_or_skipped(self, name: str, store: Callable[[], None]) -> bool:
+        try:
+            store()
+        except ProbeError as error:
+            self._skipped[name] = str(error)
+            return False
+        return True
 
     def _store(self, tap: Tap, tensor: torch.Tensor) -> None:
         self._budget.spent(tap, self._sink.add(tap, tensor), tensor.nbytes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ Mark = tuple[int | None, int, tuple[int, ...], torch.dtype]
 _SIGNED = {1: torch.int8, 2: torch.int16, 4: torch.int32}
 
 
+@cache
 def dtype_name(dtype: torch.dtype) -> str:
     """`torch.bfloat16` as "bfloat16"."""
     return str(dtype).removeprefix("torch.")

@@ -64,6 +64,8 @@ def _mix(digest: int, block_hash: int) -> int:
 
 def _dot(left: Bits, right: Bits) -> float:
     """Sum of products, row by row; `right` is as long as `left`, or one row that every row of `left` meets."""
+    if len(left) <= ROW:
+        return float(np.dot(left, right[: len(left)]))
     rest = len(left) % ROW
     whole = len(left) - rest
     products = np.matmul(left[:whole].reshape(-1, 1, ROW), right[:whole].reshape(-1, ROW, 1))
@@ -83,7 +85,7 @@ class _Sums:
             numbers = np.abs(numbers.astype(np.complex128))
         elif numbers.dtype.kind not in "f":
             numbers = numbers.astype(np.float64)
-        low, high = float(numbers.min()), float(numbers.max())
+        low, high = float(np.minimum.reduce(numbers)), float(np.maximum.reduce(numbers))
         if not (math.isfinite(low) and math.isfinite(high)):
             num_nan = int(np.isnan(numbers).sum())
             self.num_nan += num_nan

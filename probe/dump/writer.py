@@ -4,9 +4,8 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -45,7 +44,6 @@ class DumpWriter:
         self.path = path
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe-hdf5")
         try:
             self._file = new_file(self.partial, self._descriptor)
         except OSError as error:
@@ -85,7 +83,7 @@ class DumpWriter:
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
         flat = np.ascontiguousarray(bits).reshape(-1)
-        measured = replace(tap, statistics=self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
+        measured = tap.measured(self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
         self._append(measured)
         self.num_bytes += flat.nbytes
         return measured
@@ -104,7 +102,7 @@ class DumpWriter:
     def link(self, tap: Tap, stored: Tap) -> None:
         """Record `tap`, whose tensor is the one already recorded as `stored`."""
         self._links.append((tap, stored))
-        self._append(replace(tap, statistics=stored.statistics))
+        self._append(tap.measured(stored.statistics))
 
     def add_weights(self, weights: list[Weight], sketches: Sketches, values: Mapping[str, tuple[Bits, str]]) -> None:
         """`values`: bits and dtype of the parameters that are stored in full."""
@@ -134,27 +132,15 @@ class DumpWriter:
         return self._steps[step]
 
     def _write(self, group: h5py.Group, name: str, bits: Bits, dtype: str, shape: tuple[int, ...]) -> Statistics:
-        """Bits go to the place that HDF5 gave the dataset by a plain write, which needs no interpreter.
-
-        That is done in a thread of its own: beside the statistics, and in that thread's part of the heap. What HDF5
-        keeps of each dataset would else lie between the model's tensors, and grow the heap by more than their size.
-        """
+        """Bits go to the place that HDF5 gave the dataset by a plain write, which needs no interpreter."""
         flat = bits.reshape(-1)
-        storing = self._thread.submit(self._store, group, name, dtype, shape, flat)
-        try:
-            return statistics(flat, dtype)
-        finally:
-            storing.result()
+        self._store(group, name, dtype, shape, flat)
+        return statistics(flat, dtype)
 
     def _store(self, group: h5py.Group, name: str, dtype: str, shape: tuple[int, ...], flat: Bits) -> None:
         self._room.take(flat.nbytes, name=name)
-        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plan.set_layout(h5py.h5d.CONTIGUOUS)
-        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
         link = link_name(name)
-        created = h5py.h5d.create(group.id, link, file_type(dtype), space, dcpl=plan)
+        created = h5py.h5d.create(group.id, link, file_type(dtype), _space(shape), dcpl=_contiguous())
         try:
             if flat.nbytes:
                 self._put(flat, created.get_offset())
@@ -176,7 +162,7 @@ class DumpWriter:
 
     def flush(self) -> None:
         """Bring the table and HDF5's own bookkeeping to the file, so that a kill from here on loses nothing before."""
-        self._thread.submit(self._flush).result()
+        self._flush()
         self._last_flush = time.monotonic()
 
     def _flush(self) -> None:
@@ -227,7 +213,6 @@ class DumpWriter:
 
     def _release(self) -> None:
         """Let others have the temporary name. A second time it does nothing."""
-        self._thread.shutdown()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -242,3 +227,18 @@ class DumpWriter:
             self.finish()
         else:
             self.keep_partial()
+
+
+@cache
+def _contiguous() -> h5py.h5p.PropDCID:
+    """A dataset that has its place in the file as soon as it is made."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return plan
+
+
+@lru_cache(maxsize=64)
+def _space(shape: tuple[int, ...]) -> h5py.h5s.SpaceID:
+    return h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)

@@ -14,6 +14,7 @@ from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.dump import Dump
 from probe.dump.joined import side_by_side
+from probe.dump.unpadded import unpadded_like
 from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
@@ -50,6 +51,7 @@ def diff(
     """
     with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
         ours, theirs = side_by_side(recorded, candidate)
+        theirs = unpadded_like(theirs, ours)
         mapping = align(ours, theirs)
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)

@@ -17,6 +17,7 @@ from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, decode
 from probe.dump.pieces import Pieces, assembled, of_one_tap
 from probe.dump.reader import Dump
+from probe.dump.view import View
 from probe.errors import NotKept
 from probe.tap import Tap
 
@@ -35,24 +36,14 @@ class Span:
         return self.stop - self.start
 
 
-class Joined(Dump):
+class Joined(View):
     """A dump whose sequences are its steps: the first sequence is step 0, the second step 1."""
 
     def __init__(self, recorded: Dump, sequences: Sequence[tuple[Span, ...]]) -> None:
-        """`recorded` stays open as long as this is used, and is closed by who opened it."""
-        self._recorded = recorded
-        self.path, self.complete = recorded.path, recorded.complete
-        self._file, self._descriptor = recorded._file, recorded._descriptor
+        super().__init__(recorded)
         self.sequences = tuple(sequences)
         self.left_out: dict[str, str] = {}
         """Taps that no sequence has, and why."""
-
-    def close(self) -> None:
-        """Nothing: see `__init__`."""
-
-    @cached_property
-    def past(self) -> dict[int, int]:
-        return {}
 
     @cached_property
     def _pieces(self) -> dict[tuple[int, str], Pieces]:

@@ -19,18 +19,17 @@ def position_difference(
 ) -> tuple[Status, str | None]:
     """How bad a difference is, and what it is in words; None where there is none.
 
-    [T] and [1, T] stand for every sentence; padded tokens have no position that counts.
+    [T] and [1, T] stand for every sentence; padded tokens have no position that counts, and may be left out.
     """
     position = mine
     try:
-        mine, other = np.broadcast_arrays(mine, other)
-        if kept is not None:
-            mine, other = (np.broadcast_to(positions, kept.shape) for positions in (mine, other))
+        if kept is None:
+            mine, other = np.broadcast_arrays(mine, other)
+        else:
+            mine, other = (_that_count(positions, kept) for positions in (mine, other))
     except ValueError:
         shapes = f"{list(mine.shape)} in the reference and {list(other.shape)} in the candidate"
         return Status.FAIL, f"has other shapes: {shapes}"
-    if kept is not None:
-        mine, other = mine[kept], other[kept]
     shift = _shift(mine, other)
     if shift is None:
         unequal = np.flatnonzero(mine.reshape(-1) != other.reshape(-1))
@@ -43,6 +42,12 @@ def position_difference(
         return Status.FAIL, f"is {shift} more in the candidate, everywhere, and {table} looks them up"
     advice = "rotary embeddings do not mind, learned ones do"
     return Status.WARN, f"is {shift} more in the candidate, everywhere: {advice}"
+
+
+def _that_count(positions: Numbers, kept: NDArray[np.bool_]) -> Numbers:
+    if positions.size == kept.sum() and positions.ndim == 1:
+        return positions
+    return np.broadcast_to(positions, kept.shape)[kept]
 
 
 def _shift(mine: Numbers, other: Numbers) -> int | None:

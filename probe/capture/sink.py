@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -111,7 +111,7 @@ class Sink:
         if self._detail.has_values:
             self._writer.link(tap, stored.tap)
         else:
-            self._writer.add_row(replace(tap, statistics=stored.tap.statistics))
+            self._writer.add_row(tap.measured(stored.tap.statistics))
 
     def _store(self, stored: Stored, before: Stored | None, bits: Bits) -> None:
         if before is not None and before.tap.statistics.hash == tensor_hash(bits):
@@ -119,7 +119,7 @@ class Sink:
         elif self._detail.has_values:
             stored.tap = self._writer.add(stored.tap, bits)
         else:
-            stored.tap = replace(stored.tap, statistics=statistics(bits.reshape(-1), stored.tap.dtype))
+            stored.tap = stored.tap.measured(statistics(bits.reshape(-1), stored.tap.dtype))
             self._writer.add_row(stored.tap)
 
     def _store_sketch(self, stored: Stored, before: Stored | None, made: Sketch, bits: Bits) -> None:
@@ -129,7 +129,7 @@ class Sink:
         else:
             unknown = math.nan
             known = Statistics(unknown, unknown, unknown, unknown, made.l2, made.num_nan, made.num_inf, digest)
-            stored.tap = replace(stored.tap, statistics=known)
+            stored.tap = stored.tap.measured(known)
             self._writer.add_sketch(stored.tap, bits)
 
     def _again(self, stored: Stored, before: Stored) -> None:

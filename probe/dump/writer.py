@@ -95,7 +95,7 @@ class DumpWriter:
     def add_sketch(self, tap: Tap, sketch: Bits) -> None:
         """Store a tap's sketch, float32 or float64; its statistics are known."""
         flat = sketch.reshape(-1)
-        self._thread.submit(self._store, self._step(tap.step), tap.name, str(flat.dtype), sketch.shape, flat).result()
+        self._store(self._step(tap.step), tap.name, str(flat.dtype), sketch.shape, flat)
         self._append(tap)
         self.num_bytes += flat.nbytes
 

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from probe.replay.local_error import LocalError, StepError
 from probe.report import Finding, Place
@@ -40,6 +41,29 @@ def places_at_fault(errors: Sequence[LocalError], beneath: Collection[LocalError
     return places
 
 
+def narrowed(errors: Sequence[LocalError]) -> tuple[LocalError, ...]:
+    """`errors`, in order of execution, of which those at fault say which function between modules differs first.
+
+    That is one whose caller's code computed the tap at fault, from some of the same taps.
+    """
+    functions: dict[int, list[LocalError]] = defaultdict(list)
+    found = []
+    for error in errors:
+        tap = error.pair.reference
+        if tap.is_functional:
+            if error.ratio > ABOVE_FLOOR:
+                functions[tap.step].append(error)
+            found.append(error)
+            continue
+        inner = (
+            one.pair.reference.name
+            for one in functions[tap.step]
+            if one.taps <= error.taps and one.pair.reference.owner in error.code
+        )
+        found.append(replace(error, seen_at=next(inner, "")) if at_fault(error) else error)
+    return tuple(found)
+
+
 def first_place(places: Sequence[LocalError]) -> Place | None:
     """Where the candidate first does something of its own."""
     if not places:
@@ -48,9 +72,11 @@ def first_place(places: Sequence[LocalError]) -> Place | None:
     onset = first_step(first)
     if onset is not None:
         norm = onset.norm or 1.0
-        return Place(first.module, tap.name, onset.step, onset.error / norm, onset.floor / norm, onset.ratio)
+        return Place(
+            first.module, tap.name, onset.step, onset.error / norm, onset.floor / norm, onset.ratio, first.seen_at
+        )
     sizes = relative(first.error, first), relative(first.floor, first)
-    return Place(first.module, tap.name, tap.step, *sizes, first.ratio)
+    return Place(first.module, tap.name, tap.step, *sizes, first.ratio, first.seen_at)
 
 
 def first_step(error: LocalError) -> StepError | None:
@@ -91,8 +117,9 @@ def _finding(places: list[LocalError]) -> Finding:
     else:
         what = "a NaN or an infinity that the other side has not"
     many = f"; {len(modules) - 1} more modules like it do the same" if len(modules) > 1 else ""
-    message = f"{what}, arises between {start} and {end}{_since(first)}{many}"
-    return Finding("unknown", first.module, modules, (start, end), message, error_before=size)
+    seen = f"; first seen at {first.seen_at}" if first.seen_at else ""
+    message = f"{what}, arises between {start} and {end}{seen}{_since(first)}{many}"
+    return Finding("unknown", first.module, modules, (start, end), message, error_before=size, seen_at=first.seen_at)
 
 
 def _since(error: LocalError) -> str:

@@ -81,6 +81,8 @@ class Place:
     local_error: float
     floor: float
     ratio: float
+    seen_at: str = ""
+    """The first tap of a function, inside `module` and before `tap`, that differs; "" where none was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Finding:
     share: float | None = None
     """Of the candidate's squared output error, the part that is gone once this finding is planted into the reference;
     None where that was not tried."""
+    seen_at: str = ""
+    """Inside the span, the first tap of a function that differs; "" where none was recorded, or a cause is named."""
     harmless: bool = False
     """Nothing that follows depends on it."""
 

@@ -80,6 +80,16 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Functions:
+    """Taps of functions that modules call. They say where between two modules a difference begins; they are neither
+    judged nor put into the reference's place."""
+
+    pairs: tuple[Pair, ...] = ()
+    reference_only: tuple[Tap, ...] = ()
+    candidate_only: tuple[Tap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
     """All pairs of two dumps, in the reference's order of execution, and what has no partner on either side."""
 
@@ -92,6 +102,13 @@ class Mapping:
     """What a person must say: rows that are too uncertain to be used."""
     skipped: tuple[Skipped, ...] = field(default=())
     """In no other list."""
+    functions: Functions = Functions()
+
+    @property
+    def shown(self) -> tuple[Pair, ...]:
+        """`pairs` and those of functions, in the reference's order of execution."""
+        both = (*self.pairs, *self.functions.pairs)
+        return tuple(sorted(both, key=lambda pair: (pair.reference.step, pair.reference.order)))
 
 
 def _source_name(source: Source) -> str:

@@ -17,7 +17,7 @@ class ModuleTable:
 
     def __init__(self, dump: Dump) -> None:
         self.taps: dict[str, list[Tap]] = defaultdict(list)
-        for tap in dump.taps:
+        for tap in dump.module_taps:
             if tap.step == dump.steps[0]:
                 self.taps[tap.module].append(tap)
         self.order = {module: index for index, module in enumerate(self.taps)}

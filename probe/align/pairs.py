@@ -50,7 +50,7 @@ def pair_taps(
     fit = Fit(reference, matches.values(), layouts)
     pairs = []
     numbers: Counter[tuple[int, str, int, bool]] = Counter()
-    for tap in reference.taps:
+    for tap in reference.module_taps:
         call = (tap.step, tap.module, tap.call, tap.is_input)
         match = matches.get(tap.module)
         pair = _pair(tap, numbers[call], match, theirs, fit) if match else None
@@ -59,19 +59,19 @@ def pair_taps(
             pairs.append(pair)
     reordered = {module for module, match in matches.items() if any(part.is_reordered for part in match.parts)}
     weighted = ModuleTable(reference).weighted if reordered else set()
-    pairs = with_settled_containers(with_orders_carried(pairs, reference.taps, weighted, reordered))
+    pairs = with_settled_containers(with_orders_carried(pairs, reference.module_taps, weighted, reordered))
     pairs = with_same_tensors(reference, pairs)
     paired = {pair.reference for pair in pairs}
-    left = [tap for tap in reference.taps if tap not in paired]
-    pairs += equal_numbers(left, candidate.taps)
+    left = [tap for tap in reference.module_taps if tap not in paired]
+    pairs += equal_numbers(left, candidate.module_taps)
     if any(pair.firm and pair.reference.module for pair in pairs):  # else two unrelated models may return one thing
-        pairs += (pair for tap, alike in by_values(left, candidate.taps) if (pair := fit.by_value(tap, alike)))
+        pairs += (pair for tap, alike in by_values(left, candidate.module_taps) if (pair := fit.by_value(tap, alike)))
     pairs.sort(key=lambda pair: (pair.reference.step, pair.reference.order))
     paired = {pair.reference for pair in pairs}
     used = {(source.tap.step, source.tap.name) for pair in pairs for source in pair.sources}
     return Mapping(
         tuple(pairs),
-        tuple(tap for tap in reference.taps if tap not in paired),
+        tuple(tap for tap in reference.module_taps if tap not in paired),
         tuple(tap for key, tap in theirs.by_name.items() if key not in used),
         remarks,
     )
@@ -81,9 +81,9 @@ class _Candidates:
     """The candidate's taps by call."""
 
     def __init__(self, dump: Dump) -> None:
-        self.by_name = {(tap.step, tap.name): tap for tap in dump.taps}
+        self.by_name = {(tap.step, tap.name): tap for tap in dump.module_taps}
         self.by_call: dict[tuple[int, str, int], list[Tap]] = defaultdict(list)
-        for tap in dump.taps:
+        for tap in dump.module_taps:
             self.by_call[tap.step, tap.module, tap.call].append(tap)
 
 

@@ -41,7 +41,7 @@ def with_same_tensors(reference: Dump, pairs: Sequence[Pair]) -> list[Pair]:
         one_tensor = len({tensor_key(pair.sources[0].tap) for pair in group}) == 1
         groups[key] = at_the_point or (group if one_tensor else [])
     found = []
-    for tap in reference.taps:
+    for tap in reference.module_taps:
         own, key = known.get(_place(tap)), tensor_key(tap)
         if key and (same := groups.get(key) or loose.get(key)):
             own = _derived(tap, own, same[0])

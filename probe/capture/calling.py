@@ -7,7 +7,7 @@ module has returned, and is forgotten where all it was given and returned are th
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,8 +50,12 @@ def watching_functions(
     on_output: OnOutput,
     on_function: OnFunction,
     guarded: Guard = lambda work: work(),
+    beneath: Callable[[Callable[[], Call | None]], AbstractContextManager[Any]] = lambda current: nullcontext(),
 ) -> Iterator[Callable[[], Call | None]]:
-    """`watching`, and torch functions that the model's code calls in this thread are shown to `on_function`."""
+    """`watching`, and torch functions that the model's code calls in this thread are shown to `on_function`.
+
+    `beneath` makes a mode that answers the calls before `on_function` is shown what they returned.
+    """
     calls: FunctionCalls
 
     def before(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -64,7 +68,7 @@ def watching_functions(
 
     with watching(model, before, after) as current:
         calls = FunctionCalls(current, on_function, guarded)
-        with calls:
+        with beneath(current), calls:
             yield current
 
 

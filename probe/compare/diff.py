@@ -1,11 +1,12 @@
 """probe.diff: trust, align, replay, locate, diagnose, in this order, and a Report at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.align.audit import audit
-from probe.align.pairs import align
+from probe.align.functions import with_functions
+from probe.align.pairs import align_modules
 from probe.align.table import apply_table
 from probe.compare.approximate import approximate_place
 from probe.compare.gradients import compare_gradients
@@ -19,6 +20,7 @@ from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
 from probe.report import Finding, Place, Report, TapComparison, Verdict
+from probe.tap import Tap
 from probe.trust import stop_at_failure, trust
 
 if TYPE_CHECKING:
@@ -52,9 +54,10 @@ def diff(
     with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
         ours, theirs = side_by_side(recorded, candidate)
         theirs = unpadded_like(theirs, ours)
-        mapping = align(ours, theirs)
+        matches, mapping = align_modules(ours, theirs)
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)
+        mapping = with_functions(mapping, matches, ours, theirs)
         checks = (*trust(ours, theirs, mapping), *told_by_less(ours, theirs))
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         weights = audit(ours, theirs, mapping) if ours.weights and theirs.weights else ()
@@ -72,11 +75,12 @@ def diff(
             checks, beneath, hidden = (*checks, shown.check), shown.diagnosis.beneath, shown.diagnosis.notes
             harmless = {id(place) for place in shown.diagnosis.harmless}
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
+        judged = [row for row, pair in zip(rows, mapping.shown, strict=True) if not pair.reference.is_functional]
         is_honest = bool(found) and all(one.is_honest for one in found)
         places = [place for place in places_at_fault(errors or (), beneath) if id(place) not in harmless]
         first = None if is_honest else first_place(places)
         if errors is None:
-            firm = [(row, pair) for row, pair in zip(rows, mapping.pairs, strict=True) if pair.firm]
+            firm = [(row, pair) for row, pair in zip(rows, mapping.shown, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
             first, found = approximate_place([row for row, _ in firm], noises)
         back = compare_gradients(ours, theirs, mapping, rows, forward_diverged=first is not None)
@@ -84,11 +88,11 @@ def diff(
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),
-            verdict=_verdict(rows, first),
+            verdict=_verdict([*judged, *back.rows], first),
             trust=checks,
             taps=rows,
-            reference_only=(*(tap.name for tap in mapping.reference_only), *back.reference_only),
-            candidate_only=(*(tap.name for tap in mapping.candidate_only), *back.candidate_only),
+            reference_only=(*_names(mapping.reference_only, mapping.functions.reference_only), *back.reference_only),
+            candidate_only=(*_names(mapping.candidate_only, mapping.functions.candidate_only), *back.candidate_only),
             output=output,
             first=first,
             findings=found,
@@ -107,7 +111,11 @@ def diff(
         )
 
 
-def _verdict(rows: tuple[TapComparison, ...], first: Place | None) -> Verdict:
+def _names(*sides: Sequence[Tap]) -> tuple[str, ...]:
+    return tuple(tap.name for taps in sides for tap in taps)
+
+
+def _verdict(rows: Sequence[TapComparison], first: Place | None) -> Verdict:
     if first is not None or any(row.one_sided_nonfinite for row in rows):
         return Verdict.DIVERGED
     return Verdict.NOISE if any(row.rel_l2 for row in rows) else Verdict.IDENTICAL

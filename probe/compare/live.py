@@ -10,7 +10,7 @@ from probe.capture.weights import weight_table
 from probe.diagnose.diagnosis import NOTHING_FOUND, Diagnosis, diagnose
 from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.locate import at_fault, findings, places_at_fault
+from probe.locate import at_fault, findings, narrowed, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
 from probe.report import Status, TrustCheck, WeightFinding
@@ -65,12 +65,13 @@ def replayed(
             hint="record the reference again, or compare without it (--no-replay)",
         )
     try:
-        errors = replay(ours, theirs, mapping, model, at_fault, stage)
+        errors = narrowed(replay(ours, theirs, mapping, model, at_fault, stage))
     except ProbeError as error:
         return Replayed(TrustCheck("replay", Status.WARN, f"{error}; places are approximate"))
     places = places_at_fault(errors)
     try:
-        diagnosis = diagnose(ours, theirs, mapping, weights, model, errors, places, stage)
+        of_modules = [error for error in errors if not error.pair.reference.is_functional]
+        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage)
     except ProbeError:  # it ran twice, but not with everything written down
         diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")

@@ -16,7 +16,8 @@ def notes(mapping: Mapping, errors: Sequence[LocalError]) -> tuple[str, ...]:
         f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
         for pair in elsewhere
     ]
-    tied = [error.pair.reference.name for error in errors if error.excused > ABOVE_FLOOR * error.floor]
+    of_modules = [error for error in errors if not error.pair.reference.is_functional]
+    tied = [error.pair.reference.name for error in of_modules if error.excused > ABOVE_FLOOR * error.floor]
     if tied:
         more = f" ({len(tied)} such taps)" if len(tied) > 1 else ""
         found.append(f"{tied[0]} rests on another choice between numbers that nearly tie: rounding decides it{more}")

@@ -25,13 +25,14 @@ Kept = NDArray[np.bool_] | None
 def rows_and_output(
     ours: Dump, theirs: Dump, mapping: Mapping, errors: tuple[LocalError, ...], progress: Progress
 ) -> tuple[tuple[TapComparison, ...], OutputComparison | None]:
-    """Metrics of every pair from the two files, and of the model's output."""
+    """Metrics of every pair that is shown from the two files, and of the model's output."""
     local = {(e.pair.reference.step, e.pair.reference.name): e for e in errors}
     rows: list[TapComparison] = []
     output: OutputComparison | None = None
     masks = {step: kept_tokens(ours, step) for step in ours.steps}
-    for index, pair in enumerate(mapping.pairs):
-        progress("comparing taps", index, len(mapping.pairs))
+    shown = mapping.shown
+    for index, pair in enumerate(shown):
+        progress("comparing taps", index, len(shown))
         kept = masks[pair.reference.step]
         told = _told(pair, ours, theirs, kept)
         rows.append(_row(pair, told, local.get((pair.reference.step, pair.reference.name))))
@@ -118,7 +119,7 @@ def _row(pair: Pair, told: Told, local: LocalError | None) -> TapComparison:
         local_error=relative(local.error, local) if local else None,
         floor=relative(local.floor, local) if local else None,
         ratio=local.ratio if local else None,
-        one_sided_nonfinite=bool(sums.num_unequal_nonfinite),
+        one_sided_nonfinite=bool(sums.num_unequal_nonfinite) and not pair.reference.is_functional,
         seen=told.by,
         rel_l2_stderr=told.stderr,
     )
@@ -156,5 +157,5 @@ def _logits(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Iterator[tuple[
 
 def _vocabularies(dump: Dump) -> set[int]:
     """Sizes of what can be a vocabulary: the first axes of weights whose module is fed whole numbers."""
-    embeddings = {tap.module for tap in dump.taps if tap.is_input and number_kind(tap.dtype) == "int"}
+    embeddings = {tap.module for tap in dump.module_taps if tap.is_input and number_kind(tap.dtype) == "int"}
     return {weight.shape[0] for weight in dump.weights if weight.module in embeddings and len(weight.shape) == 2}

@@ -133,6 +133,11 @@ class Dump:
             return [tap_of(row) for row in plain.rows(_found(self._file, b"taps"), TAPS)]
 
     @cached_property
+    def module_taps(self) -> list[Tap]:
+        """Of `taps` those of modules: what two models are aligned by. The others are of functions that they call."""
+        return [tap for tap in self.taps if not tap.is_functional]
+
+    @cached_property
     def repetition(self) -> dict[tuple[int, str], tuple[float, float]]:
         """By step and tap: how far the run was from its own repetition, and from one that was given the recorded
         tensors (probe.capture.repeat); empty where it was not run again, or did not differ."""

@@ -47,6 +47,8 @@ def _print_verdict(out: Console, report: Report) -> None:
             )
         case Verdict.DIVERGED if report.first is not None:
             line.append(f"first at {module_name(report.first.module)}, tap {printable(report.first.tap)}")
+            if report.first.seen_at:
+                line.append(f"; seen from {printable(report.first.seen_at)} on")
         case _:
             line.append("a NaN or an infinity is on one side alone")
     prose(out, line)

@@ -1,5 +1,7 @@
 """Teacher forcing: the reference runs, and at every mapped tap the candidate's tensor takes the place of its own."""
 
+import math
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
@@ -10,7 +12,9 @@ from torch import nn
 from torch.overrides import _pop_mode_temporarily
 
 from probe.align.mapping import Pair, candidate_values
+from probe.capture.calling import watching_functions
 from probe.capture.hooks import Call, watching
+from probe.capture.scores import Seen
 from probe.capture.structure import replace_inputs, replace_outputs
 from probe.dump import Dump
 from probe.replay.meeting import Meet, Meeting, same_numbers
@@ -40,12 +44,15 @@ class Replay:
         free: frozenset[str],
         roundoff: float,
         examine: Meet | None = None,
+        functions: Sequence[Pair] = (),
     ) -> None:
-        """`free`: taps where the candidate's tensor is compared, but not put in. `roundoff`: of the coarser dtype.
+        """`free`: taps where the candidate's tensor is compared, but not put in; so are all of `functions`, and nothing
+        is noted of them. `roundoff`: of the coarser dtype.
 
         `meet` may not compute with torch in the replay's precision; `examine` may. It is called after `meet`, before
         the replay goes on, and only it is given programs.
         """
+        self._functions = {pair.reference.name: pair for pair in functions}
         self._pairs = {pair.reference.name: pair for pair in pairs}
         self._candidate = candidate
         self._kept = kept
@@ -61,13 +68,34 @@ class Replay:
         with torch._C.DisableTorchFunction():  # a mode of another precision would answer with a copy's memory
             weights = (*model.parameters(), *model.buffers())
             self._lasting = {weight.untyped_storage().data_ptr() for weight in weights}
-        with watching(model, self._on_inputs, self._on_output) as current:
-            following = FollowingOrigins(lambda: call.name if (call := current()) else "", self._roundoff)
+        hooks = self._on_inputs, self._on_output
+        if self._functions:
+            with torch.no_grad(), watching_functions(model, *hooks, self._on_function, beneath=self._following):
+                model(**inputs)
+            return
+        with watching(model, *hooks) as current:
+            following = self._following(current)
             if self._examine is not None:
                 self._tracing = Tracing(model, lambda: (call.name, call.number) if (call := current()) else ("", 0))
             unfused = Unfused() if self._tracing else nullcontext()
             with torch.no_grad(), following, self._tracing or nullcontext(), unfused:
                 model(**inputs)
+
+    def _following(self, current: Callable[[], Call | None]) -> FollowingOrigins:
+        return FollowingOrigins(lambda: call.name if (call := current()) else "", self._roundoff)
+
+    def _on_function(self, call: Call, function: str, tensors: Iterable[Seen]) -> None:
+        for seen in tensors:
+            pair = self._functions.get(tap_name(call.name, call.number, seen.port))
+            if pair is not None and tuple(seen.tensor.shape) == pair.reference.shape:
+                with torch._C.DisableTorchFunction():
+                    origin = origin_of(seen.tensor if seen.source is None else seen.source)
+                    owner = call.parent.name if call.parent else ""
+                    values = candidate_values(pair, self._candidate, self._kept)
+                    tensor, module = seen.tensor, responsible(origin.modules, owner)
+                    if seen.port.startswith("in.mask") or seen.port == "out.scores":
+                        tensor, values = _hiding(tensor), _hiding(torch.from_numpy(values)).numpy()
+                    self._meet(Meeting(pair, tensor, values, None, origin, module))
 
     def _on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inside = call.parent.name if call.parent else call.name
@@ -137,6 +165,14 @@ class Replay:
         if lasting or repeats or not tensor.is_floating_point():
             return forced.to(tensor.device, tensor.dtype)
         return tensor.copy_(forced)
+
+
+HIDDEN = -1e4
+"""A key with such a score is not seen, whatever number stands for that; real scores are hundreds at most."""
+
+
+def _hiding(scores: torch.Tensor) -> torch.Tensor:
+    return scores.masked_fill(scores <= HIDDEN, -math.inf) if scores.is_floating_point() else scores
 
 
 def _forced(tensor: torch.Tensor) -> tuple[Any, ...] | None:

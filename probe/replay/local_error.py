@@ -51,6 +51,8 @@ class LocalError:
 
     repetition: float = 0.0
     """What the candidate's own repetition shows there, as a norm: see probe.replay.repetition."""
+    seen_at: str = ""
+    """The first tap of a function, between `taps` and this one, that differs already: see probe.locate.narrowed."""
     steps: tuple[StepError, ...] = ()
     """Of a sequence that several steps computed: each step's own."""
 

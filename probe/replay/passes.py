@@ -28,7 +28,8 @@ def replay(
     errors: list[LocalError] = []
     for step in reference.steps:
         pairs = [pair for pair in mapping.pairs if pair.reference.step == step]
-        passes = Passes(reference, candidate, pairs, model, step, own, low, progress)
+        functions = tuple(pair for pair in mapping.functions.pairs if pair.reference.step == step)
+        passes = Passes(reference, candidate, pairs, model, step, own, low, progress, functions)
         free: frozenset[str] = frozenset()
         for _ in range(MOST_ROUNDS):
             found = passes.local_errors(free)

@@ -44,13 +44,16 @@ class Passes:
         own: str,
         low: str,
         progress: Progress,
+        functions: tuple[Pair, ...] = (),
     ) -> None:
+        """`functions` are met by `local_errors` alone."""
         self._candidate, self._pairs, self._model, self._low, self._progress = candidate, pairs, model, low, progress
         self._low_precision: Callable[[], AbstractContextManager[Any]]
         rounded = candidate.environment.get("buffer_dtype") == low
         buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()] if rounded else []
         self._low_precision = nullcontext if low == own else lambda: InDtype(getattr(torch, low), buffers)
         self._noise = own_noise(candidate, pairs)
+        self._functions = functions
         self._kept = kept_tokens(reference, step)
         self._inputs = recorded_inputs(reference, step, model)
         found = spans(candidate, reference).get(step)
@@ -61,10 +64,14 @@ class Passes:
         found: list[LocalError] = []
 
         with Scratch() as scratch:
-            self._keep(scratch, free)
+            self._keep(scratch, free, functions=self._functions)
             self._progress("replaying in float64")
             with InFloat64():
-                self._run(lambda meeting: found.append(measure(meeting, self._low, scratch, self._sequence)), free)
+
+                def note(meeting: Meeting) -> None:
+                    found.append(measure(meeting, self._low, scratch, self._sequence))
+
+                self._run(note, free, functions=self._functions)
         return with_repetition(found, self._noise)
 
     def examine(
@@ -132,7 +139,9 @@ class Passes:
             self._run(watch, free | suspects, self._low)
         return frozenset((agreeing | (settled - doubted)) - moved)
 
-    def _keep(self, scratch: Scratch, free: frozenset[str], examine: Meet | None = None) -> None:
+    def _keep(
+        self, scratch: Scratch, free: frozenset[str], examine: Meet | None = None, functions: tuple[Pair, ...] = ()
+    ) -> None:
         """The pass in low precision, whose values are kept for the one in float64."""
 
         def keep(meeting: Meeting) -> None:
@@ -141,15 +150,23 @@ class Passes:
 
         self._progress(f"replaying in {self._low}")
         with self._low_precision():
-            self._run(keep, free, self._low, examine)
+            self._run(keep, free, self._low, examine, functions)
 
-    def _run(self, meet: Meet, free: frozenset[str], dtype: str | None = None, examine: Meet | None = None) -> None:
+    def _run(
+        self,
+        meet: Meet,
+        free: frozenset[str],
+        dtype: str | None = None,
+        examine: Meet | None = None,
+        functions: tuple[Pair, ...] = (),
+    ) -> None:
         """`dtype` is what the model is fed in, as a candidate of that dtype was."""
         kind = getattr(torch, dtype) if dtype else None
         inputs = arguments(self._model, self._inputs, kind)
         try:
             roundoff = UNIT_ROUNDOFF.get(self._low, 0.0)
-            Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff, examine).run(self._model, inputs)
+            once = Replay(self._pairs, self._candidate, self._kept, meet, free, roundoff, examine, functions)
+            once.run(self._model, inputs)
         except ProbeError:
             raise
         except Exception as error:  # the model is the user's code: it may raise anything

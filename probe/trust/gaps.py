@@ -20,7 +20,9 @@ def softcap(seen: Shown) -> Iterator[Gap]:
     rounding = max(_rounding(seen.reference), _rounding(seen.candidate))
     words, wide = "--inputs {reference} --dtype fp32", "record both in float32"
     cap = seen.config.get("final_logit_softcapping")
-    logits = next((t for t in seen.reference.taps if not t.module and not t.is_input and t.port == "out.logits"), None)
+    logits = next(
+        (t for t in seen.reference.module_taps if not t.module and not t.is_input and t.port == "out.logits"), None
+    )
     if isinstance(cap, (int, float)) and cap > 0 and logits:
         largest = max(abs(logits.statistics.minimum), abs(logits.statistics.maximum))
         if (largest / cap) ** 2 / 3 < 4 * rounding:
@@ -61,7 +63,7 @@ def experts(seen: Shown) -> Iterator[Gap]:
     if num_experts < 2 or not 0 < chosen_each < num_experts:
         return
     unused = num_layers = 0
-    for tap in seen.reference.taps:
+    for tap in seen.reference.module_taps:
         if _routes(tap, num_experts) and tap.step == seen.reference.steps[0]:
             scores = seen.reference.read(tap).reshape(-1, num_experts)
             chosen = np.argpartition(scores, -chosen_each, axis=1)[:, -chosen_each:]

@@ -45,7 +45,7 @@ def _head(dump: Dump) -> tuple[Tap, Tap, Weight] | None:
     if norm is None:
         return None
     hidden = norm[1]
-    step = [tap for tap in reversed(dump.taps) if tap.step == hidden.step]
+    step = [tap for tap in reversed(dump.module_taps) if tap.step == hidden.step]
     returned = {tap.module: tap for tap in step if tap.port == "out" and tap.order > hidden.order}
     taken = {tap.module: tap for tap in step if tap.is_input}
     for weight in dump.weights:

@@ -37,15 +37,15 @@ def _minds(dump: Dump, module: str) -> bool:
 
     A lone nn.GELU that was put in afterwards is in train mode too, and does the same in both.
     """
-    kind = next((tap.module_class for tap in dump.taps if tap.module == module), None)
-    is_container = any(tap.module.startswith(f"{module}.") or module == "" for tap in dump.taps)
+    kind = next((tap.module_class for tap in dump.module_taps if tap.module == module), None)
+    is_container = any(tap.module.startswith(f"{module}.") or module == "" for tap in dump.module_taps)
     return kind is None or is_container or "Dropout" in kind or "BatchNorm" in kind
 
 
 def dropout_at_work(dump: Dump) -> Tap | None:
     """The output of the first nn.Dropout that changed its input. Functional dropout leaves no trace."""
     given: dict[tuple[int, str, int], Tap] = {}
-    for tap in dump.taps:
+    for tap in dump.module_taps:
         if "Dropout" not in tap.module_class:
             continue
         call = (tap.step, tap.module, tap.call)

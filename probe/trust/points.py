@@ -75,7 +75,7 @@ def _what(tap: Tap) -> str:
 def _containers(dump: Dump) -> set[str]:
     """Modules with others inside that ran."""
     inside: set[str] = set()
-    for module in {tap.module for tap in dump.taps if tap.module}:
+    for module in {tap.module for tap in dump.module_taps if tap.module}:
         parts = module.split(".")
         inside.update(".".join(parts[:count]) for count in range(len(parts)))
     return inside
@@ -83,13 +83,13 @@ def _containers(dump: Dump) -> set[str]:
 
 def final_norm(dump: Dump) -> tuple[Tap, Tap] | None:
     """What the last norm outside all layers was given and returned; None where there is no such norm."""
-    norms = [tap for tap in dump.taps if "norm" in tap.module_class.lower() and not template(tap.module)[1]]
+    norms = [tap for tap in dump.module_taps if "norm" in tap.module_class.lower() and not template(tap.module)[1]]
     last = next((tap for tap in reversed(norms) if tap.port == "out" and tap.step == dump.steps[0]), None)
     if last is None:
         return None
     call = [tap for tap in norms if (tap.step, tap.module, tap.call) == (last.step, last.module, last.call)]
     given = next((tap for tap in call if tap.is_input and tap.shape == last.shape), None)
-    layers = [tap.order for tap in dump.taps if tap.step == last.step and template(tap.module)[1]]
+    layers = [tap.order for tap in dump.module_taps if tap.step == last.step and template(tap.module)[1]]
     return (given, last) if given and layers and given.order > max(layers) else None
 
 

@@ -60,7 +60,7 @@ def _table(reference: Dump, position: Numbers, step: int) -> str | None:
     """The module with a matrix that is given the positions, or positions so many further on; None if there is none."""
     tables = {weight.module for weight in reference.weights if len(weight.shape) == 2}
     words = tokens(reference, step)
-    for tap in reference.taps:
+    for tap in reference.module_taps:
         if tap.step != step or not tap.is_input or tap.module not in tables or number_kind(tap.dtype) != "int":
             continue
         given = reference.read(tap)

@@ -103,7 +103,7 @@ def _between(first: _Used, second: _Used, matrices: list[_Used]) -> int:
 def _order(dump: Dump) -> dict[str, int]:
     """When each module first ran."""
     order: dict[str, int] = {}
-    for tap in dump.taps:
+    for tap in dump.module_taps:
         order.setdefault(tap.module, tap.order)
     return order
 

@@ -8,8 +8,8 @@ class Likeness:
     """The classes and shapes of both sides, by name."""
 
     def __init__(self, reference: Dump, candidate: Dump) -> None:
-        self.ours = {tap.module: tap.module_class for tap in reference.taps}
-        self.theirs = {tap.module: tap.module_class for tap in candidate.taps}
+        self.ours = {tap.module: tap.module_class for tap in reference.module_taps}
+        self.theirs = {tap.module: tap.module_class for tap in candidate.module_taps}
         self.shapes = {weight.name: weight.shape for weight in reference.weights}
         self.same_code = self.ours.get("") is not None and self.ours.get("") == self.theirs.get("")
 

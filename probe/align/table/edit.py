@@ -26,7 +26,7 @@ def edited(text: str, name: str, reference: Dump, candidate: Dump) -> Edited:
     for problem in applied.problems:
         raise table.error(problem)
     rows = lacking_rows(applied, reference, candidate)
-    for added in (proposed(rows, reference.taps), rows):
+    for added in (proposed(rows, reference.module_taps), rows):
         new = [one for one in added if not _stands_commented_out(one, text)]
         whole = _with_rows(text, new)
         # A template may meet a hand-made row that is as specific as itself; rows of single modules do not.

@@ -23,18 +23,18 @@ def merged(applied: Applied, inferred: Mapping, reference: Dump, candidate: Dump
             pairs[key] = replace(pairs[key], elsewhere=pair.elsewhere)
         if key not in applied.governed and not any(_given_away(pair, source, taken) for source in pair.sources):
             pairs[key] = pair
-    ordered = [pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs]
+    ordered = [pairs[key] for tap in reference.module_taps if (key := (tap.step, tap.name)) in pairs]
     for pair in with_same_tensors(reference, ordered):
         key = (pair.reference.step, pair.reference.name)
         if key not in applied.skipped and not (key in applied.governed and key in pairs):
             pairs[key] = pair
-    modules = {tap.module for tap in reference.taps if (tap.step, tap.name) in applied.governed}
+    modules = {tap.module for tap in reference.module_taps if (tap.step, tap.name) in applied.governed}
     spoken = pairs.keys() | applied.skipped.keys()
     used = {(source.tap.step, source.tap.name) for pair in pairs.values() for source in pair.sources}
     return Mapping(
-        tuple(pairs[key] for tap in reference.taps if (key := (tap.step, tap.name)) in pairs),
-        tuple(tap for tap in reference.taps if (tap.step, tap.name) not in spoken),
-        tuple(tap for tap in candidate.taps if (tap.step, tap.name) not in used),
+        tuple(pairs[key] for tap in reference.module_taps if (key := (tap.step, tap.name)) in pairs),
+        tuple(tap for tap in reference.module_taps if (tap.step, tap.name) not in spoken),
+        tuple(tap for tap in candidate.module_taps if (tap.step, tap.name) not in used),
         inferred.remarks,
         tuple(question for question in inferred.asked if _subject(question) not in modules),
         tuple(applied.skipped.values()),

@@ -58,7 +58,7 @@ def proposals(
             row = _tap_row(pair, len(pairs) + len(found) + 1)
             if row:
                 found.append(Proposal(row, _reasons(pair), _confidence(pair, matches)))
-    first = {name: index for index, name in reversed([*enumerate(tap.module for tap in reference.taps)])}
+    first = {name: index for index, name in reversed([*enumerate(tap.module for tap in reference.module_taps)])}
     return sorted(found, key=lambda one: first[one.row.reference.partition(":")[0]])
 
 
@@ -85,7 +85,7 @@ def questions(matches: dict[str, Match]) -> list[Proposal]:
 
 def _module_rows(matches: dict[str, Match], pairs: list[Pair], reference: Dump) -> Iterator[Proposal]:
     mains: dict[tuple[int, str, int], Tap] = {}
-    for tap in reference.taps:
+    for tap in reference.module_taps:
         if not tap.is_input:
             mains.setdefault((tap.step, tap.module, tap.call), tap)
     known: set[str] = set()

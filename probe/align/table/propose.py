@@ -32,7 +32,7 @@ def infer(reference: Dump, candidate: Dump) -> Inference:
     matches, mapping = align_modules(reference, candidate)
     found = proposals(matches, mapping, reference, candidate)
     return Inference(
-        mapping, proposed(with_agreement([*found, *questions(matches)], reference, candidate), reference.taps)
+        mapping, proposed(with_agreement([*found, *questions(matches)], reference, candidate), reference.module_taps)
     )
 
 
@@ -46,7 +46,7 @@ def table_text(inference: Inference, reference: Dump, candidate: Dump) -> str:
 def lacking_rows(applied: Applied, reference: Dump, candidate: Dump) -> list[Proposal]:
     """Rows for what a table does not speak of, one a module: not folded, and without what its rows speak against."""
     matches, inferred = align_modules(reference, candidate)
-    lacking = [tap for tap in reference.taps if (tap.step, tap.name) not in applied.governed]
+    lacking = [tap for tap in reference.module_taps if (tap.step, tap.name) not in applied.governed]
     found = proposals(matches, merged(applied, inferred, reference, candidate), reference, candidate, lacking)
     modules = {tap.module for tap in lacking}
     found += [one for one in questions(matches) if one.row.reference in modules]

@@ -22,7 +22,7 @@ class Side:
         self.main_output: dict[tuple[int, str, int], Tap] = {}
         """By step, module and call: the first tensor that the call returned."""
         self.of_module: dict[str, list[Tap]] = defaultdict(list)
-        for tap in dump.taps:
+        for tap in dump.module_taps:
             self.by_name[tap.step, tap.name] = tap
             self.of_module[tap.module].append(tap)
             if not tap.is_input:

@@ -15,6 +15,39 @@ from probe.report import Report
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+NO_ACCELERATOR = "this machine has no accelerator"
+
+
+def accelerator() -> torch.device | None:
+    """What torch would run a model on, besides the CPU."""
+    if hasattr(torch, "accelerator"):
+        return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cuda") if torch.cuda.is_available() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if accelerator() is None:
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason=NO_ACCELERATOR))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A skipped test says nothing by itself: that devices were not tested is said aloud."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_ACCELERATOR in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("NOT TESTED: devices", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} tests were skipped, since {NO_ACCELERATOR}. On one: pytest -m gpu")
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """The accelerator of a test that is marked `gpu`."""
+    found = accelerator()
+    assert found is not None
+    return found
+
+
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The signing key of tests is not the user's."""

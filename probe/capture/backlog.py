@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from probe.capture.ring import Ring
@@ -32,7 +33,11 @@ class Backlog:
         self.trouble: BaseException | None = None
         self._ring = Ring(capacity)
         with torch.inference_mode(False):  # else only inference could write into it
-            self._memory = torch.empty(capacity, dtype=torch.uint8, pin_memory=pinned)
+            self._memory = (
+                torch.empty(capacity, dtype=torch.uint8, pin_memory=True)
+                if pinned
+                else torch.from_numpy(np.empty(capacity, np.uint8))  # numpy asks for large pages
+            )
         self._jobs: deque[tuple[Work, int | None]] = deque()
         """What to do, and of how many bytes of the memory; None: of none."""
         self._num_bytes = 0

@@ -11,6 +11,7 @@ from torch import nn
 
 from probe.capture.arguments import named_arguments, named_tensors
 from probe.capture.budget import Budget, Functional
+from probe.capture.device import has_streams
 from probe.capture.environment import config, environment
 from probe.capture.gradients import Gradients
 from probe.capture.hooks import Call, why_not_watched
@@ -42,7 +43,7 @@ class Recorder:
     ) -> None:
         self._model = model
         self._writer = writer
-        self._sink = Sink(writer, detail)
+        self._sink = Sink(writer, detail, pinned=any(has_streams(weight.device) for weight in model.parameters()))
         self._include = include
         self._exclude = exclude
         self._progress = progress

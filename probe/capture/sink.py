@@ -11,8 +11,18 @@ from weakref import ref
 import torch
 
 from probe.capture.backlog import Backlog
+from probe.capture.device import Departure, SideStreams, has_streams
 from probe.capture.sketch import Sketch, sketched
-from probe.capture.tensors import Mark, copy_bits, dtype_name, mark, num_stored_bytes, to_bits
+from probe.capture.tensors import (
+    Mark,
+    copy_bits,
+    dtype_name,
+    is_ordinary,
+    mark,
+    num_stored_bytes,
+    plain_bits,
+    to_bits,
+)
 from probe.dump import DumpWriter, tensor_hash
 from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, storage
@@ -34,10 +44,12 @@ class Stored:
 class Sink:
     """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
 
-    def __init__(self, writer: DumpWriter, detail: Detail) -> None:
+    def __init__(self, writer: DumpWriter, detail: Detail, *, pinned: bool) -> None:
+        """`pinned`: of memory that a device copies into by itself."""
         self._writer = writer
         self._detail = detail
-        self._backlog = Backlog(CAPACITY)
+        self._backlog = Backlog(CAPACITY, pinned=pinned)
+        self._streams = SideStreams()
         self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
         """By id of a living tensor object: its mark when it was recorded, and as what."""
         self._lock = Lock()
@@ -93,9 +105,12 @@ class Sink:
         memory = self._backlog.take(num_bytes)
         job: Callable[[], object] = _nothing
         try:
-            copy_bits(tensor, memory)
             bits = memory.numpy().view(storage(dtype_name(tensor.dtype))).reshape(tuple(tensor.shape))
-            job = partial(work, bits)
+            if has_streams(tensor.device) and is_ordinary(tensor):
+                job = partial(_after, self._streams.send(plain_bits(tensor), memory), partial(work, bits))
+            else:
+                copy_bits(tensor, memory)
+                job = partial(work, bits)
         finally:
             self._backlog.add(job, num_bytes)
         return num_bytes
@@ -135,6 +150,11 @@ class Sink:
     def _again(self, stored: Stored, before: Stored) -> None:
         self._link(stored.tap, before)
         stored.tap = before.tap
+
+
+def _after(departure: Departure, work: Callable[[], object]) -> None:
+    departure.wait()
+    work()
 
 
 def _nothing() -> None:

@@ -57,17 +57,17 @@ def to_bits(tensor: torch.Tensor) -> NDArray[np.generic]:
     ProbeError for a tensor of a class that will not give its values (a sharded one).
     """
     with _values_can_be_had(tensor):
-        bits: NDArray[np.generic] = _plain(tensor).cpu().contiguous().numpy()
+        bits: NDArray[np.generic] = plain_bits(tensor).cpu().contiguous().numpy()
         return bits.view(storage(dtype_name(tensor.dtype)))
 
 
 def copy_bits(tensor: torch.Tensor, memory: torch.Tensor) -> None:
     """Copy the tensor's bits in C order into `memory` (uint8, `num_stored_bytes` long). ProbeError as of `to_bits`."""
-    if type(tensor) not in (torch.Tensor, nn.Parameter) or torch._C._get_tracing_state() is not None:
+    if not is_ordinary(tensor):
         memory.numpy()[:] = to_bits(tensor).reshape(-1).view(np.uint8)
         return
     with _values_can_be_had(tensor):
-        plain = _plain(tensor)
+        plain = plain_bits(tensor)
         memory.view(plain.dtype).view(plain.shape).copy_(plain)
 
 
@@ -75,8 +75,13 @@ def num_stored_bytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    """Of a dtype that numpy has, whatever it stands for."""
+def is_ordinary(tensor: torch.Tensor) -> bool:
+    """Of no class of its own, and not about to become a constant of a traced graph."""
+    return type(tensor) in (torch.Tensor, nn.Parameter) and torch._C._get_tracing_state() is None
+
+
+def plain_bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The same bits on the same device, as a dtype that numpy has."""
     plain = tensor.detach().resolve_conj().resolve_neg()
     name = dtype_name(tensor.dtype)
     return plain.view(_SIGNED[plain.element_size()]) if name in SMALL_FLOATS or name in BITS_ONLY else plain

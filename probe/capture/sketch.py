@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from probe.capture.tensors import dtype_name
@@ -42,19 +43,20 @@ def sketch(tensor: torch.Tensor, detail: Detail) -> Sketch:
         kind = torch.float64 if x_NC.dtype == torch.float64 else torch.float32
         made = x_NC.new_empty(len(x_NC), detail.num_projections + 1, dtype=kind)
         norms_N = made[:, -1]
-        torch.linalg.vector_norm(x_NC, dim=-1, dtype=kind, out=norms_N)
-        low, high = (float(norm) for norm in torch.aminmax(norms_N))
+        norms_N.copy_(torch.linalg.vector_norm(x_NC, dim=-1, dtype=kind))
+        known = norms_N.cpu().numpy().astype(np.float64)
         rows = made.reshape(*tensor.shape[:-1], -1)
-        if not high < math.inf:
+        if not known.max() < math.inf:
             filled, norms_N[:] = _filled(x_NC)
             made[:, :-1] = _projected(filled, kind, detail)
             finite = torch.where(x_NC.isfinite(), x_NC, 0)
             counts = (int(is_so(x_NC).sum()) for is_so in (torch.isnan, torch.isinf))
             return Sketch(rows, float(torch.linalg.vector_norm(finite, dtype=torch.float64)), *counts)
-        if low < TINY:
+        if known.min() < TINY:
             norms_N[:] = torch.linalg.vector_norm(x_NC, dim=-1, dtype=torch.float64)
+            known = norms_N.cpu().numpy().astype(np.float64)
         made[:, :-1] = _projected(x_NC, kind, detail)
-        return Sketch(rows, float(torch.linalg.vector_norm(norms_N, dtype=torch.float64)))
+        return Sketch(rows, math.sqrt(known @ known))
 
 
 def sketched(tensor: torch.Tensor, detail: Detail) -> Sketch:

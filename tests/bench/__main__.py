@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
+from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
 from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
@@ -31,6 +32,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
     with console.status("recording"):
         lines += recording(model, ids, folder)
         record(model, ids, reference)
+    with console.status("recording less"):
+        lines += less(model, ids, folder)
     with console.status("metrics"):
         with scaled(list(model.parameters()), 1 + 1e-6):
             record(model, ids, candidate)

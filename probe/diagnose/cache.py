@@ -1,140 +1,32 @@
-"""What a KV cache does wrong: slots that hold another token, or none; and keys and values stored in a smaller type.
-
-Scores are (..., T, S): T tokens ask, S slots are asked. The reference's slot j holds token j.
-"""
+"""What a KV cache does wrong: new tokens at other positions, keys and values in a smaller type, and its slots."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
+from probe.diagnose import cache_slots
 from probe.diagnose.axes import Change
 from probe.diagnose.case import Case
 from probe.diagnose.core import Core, cores, turned
 from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.operands import Operand
 from probe.diagnose.rope_positions import moved
 from probe.diagnose.rope_tables import angles
-from probe.diagnose.score_edits import before_softmax
-from probe.diagnose.scores import Scores
 from probe.diagnose.spun import Spun
 from probe.diagnose.turns import sides
 from probe.replay.program import Edit
 
-EMPTY, HIDDEN = -1, -2
-"""A slot of zeros; a slot that is not there, or not seen."""
-Slots = Callable[[torch.Tensor, int], None]
-"""Given [T, S], which token each slot holds when T asks, and the token that was to be written: what they hold instead.
-
-Attention does not mind the order of its slots: a token in the slot before and nothing in its own is the same as nothing
-in the slot before.
-"""
-
-
-def _stale(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token] = token - 1
-
-
-def _empty(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token] = EMPTY
-
-
-def _one_too_early(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token - 1] = EMPTY
-
-
-def _lost(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token] = HIDDEN
-
-
-def _overwrites(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token - 1] = HIDDEN
-
-
-def _all_stale(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token:] = token - 1
-
-
-def _all_empty(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token:] = EMPTY
-
-
-def _not_kept(held_TS: torch.Tensor, token: int) -> None:
-    own_TS = torch.arange(len(held_TS))[:, None] == torch.arange(held_TS.shape[1])
-    held_TS[token:, token:][~own_TS[token:, token:]] = HIDDEN
-
-
-def _not_even_itself(held_TS: torch.Tensor, token: int) -> None:
-    held_TS[token:, token:] = HIDDEN
-
-
-KINDS: dict[str, Slots] = {
-    "the slot of token {0} was not written: it holds token {1}": _stale,
-    "the slot of token {0} was not written: it is empty": _empty,
-    "token {0} was written one slot too early, over token {1}, and an empty slot is seen": _one_too_early,
-    "token {0} was written over token {1}, which is lost": _overwrites,
-    "token {0} is not in the cache": _lost,
-    "nothing is written from token {0} on: the slots hold token {1}": _all_stale,
-    "nothing is written from token {0} on: the slots are empty": _all_empty,
-    "no token from {0} on is kept: each sees itself and what came before token {0}": _not_kept,
-    "no token from {0} on is in the cache, nor seen by itself": _not_even_itself,
-}
 DTYPES = ("float8_e4m3fn", "float8_e5m2", "bfloat16", "float16")
 """What caches are stored in to save memory; finest last, since the coarser shows more."""
 SHIFTS = tuple(sign * size for size in range(1, 17) for sign in (1, -1))
 
 
-def slots(case: Case) -> Iterator[Hypothesis]:
-    """cache.stale: of the token that was to be written in the first step at fault."""
-    if case.since is None:
-        return
-    for core in cores(case.program):
-        if core.mix is not None and core.values is not None:
-            yield _stale_slots(Scores(core), case.since.start)
-
-
-def _stale_slots(scores: Scores, token: int) -> Hypothesis:
-    def said(kind: str) -> str:
-        return kind.format(token, token - 1)
-
-    return Hypothesis(
-        "cache.stale",
-        lambda kind: _held(scores, KINDS[kind], token),
-        lambda kind: f"{said(kind)}; look at where keys and values are written, and at what counts the tokens",
-        tuple(KINDS),
-        reference_value="each token in its own slot",
-        candidate_value=said,
-        module=scores.core.module,
-    )
-
-
-def _held(scores: Scores, kind: Slots, token: int) -> Plan:
-    core = scores.core
-    assert core.mix is not None
-    assert core.values is not None
-    shape = core.of(scores.given_to(core.path[0] if core.path else core.softmax)).shape[-2:]
-    held_TS = torch.arange(shape[1]).repeat(shape[0], 1)
-    kind(held_TS, token)
-    token_TS, filled, seen = held_TS.clamp(min=0), held_TS != EMPTY, held_TS != HIDDEN
-
-    def asked(scores_TS: torch.Tensor) -> torch.Tensor:
-        taken = scores_TS.gather(-1, token_TS.expand(scores_TS.shape)) * filled
-        return torch.where(seen, taken, torch.finfo(taken.dtype).min)
-
-    def by_token(shares_TS: torch.Tensor) -> torch.Tensor:
-        shares = shares_TS * (filled & seen)
-        return torch.zeros_like(shares).scatter_add_(-1, token_TS.expand(shares.shape), shares)
-
-    call, edit = before_softmax(scores, asked)
-    return Plan({call: edit, core.mix: _taking_shares(core, by_token)})
-
-
-def _taking_shares(core: Core, change: Change) -> Edit:
-    """The product with values, with the probabilities changed that it is given."""
-    assert core.values is not None
-    place = 1 - core.values.position if core.values.position < 2 else core.values.position - 1
-
+def _taking_values(values: Operand, change: Change) -> Edit:
     def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return function(*args[:place], change(args[place]), *args[place + 1 :], **kwargs)
+        given = list(args)
+        given[values.position] = values.axes.changed(given[values.position], change)
+        return function(*given, **kwargs)
 
     return edit
 
@@ -144,28 +36,22 @@ def stored(case: Case) -> Iterator[Hypothesis]:
     if case.since is None:
         return
     for core in cores(case.program):
-        if core.mix is not None and core.values is not None:
-            yield _rounded(core, case.since.begins)
+        yield _rounded(core, case.since.begins, case.error.pair.sources[0].tap.dtype)
 
 
-def _rounded(core: Core, begins: tuple[int, ...]) -> Hypothesis:
+def _rounded(core: Core, begins: tuple[int, ...], own: str) -> Hypothesis:
+    """`own`: what the candidate computes in, and rounds to first."""
+
     def plan(value: tuple[str, int]) -> Plan:
         dtype, first = value
 
         def change(states: torch.Tensor) -> torch.Tensor:
-            rounded = states.to(torch.float32).to(getattr(torch, dtype)).to(states.dtype)
-            return torch.cat([states[..., :first, :], rounded[..., first:, :]], -2)
+            with torch._C.DisableTorchFunction():  # a replay in float64 rounds nothing by itself
+                rounded = states.to(getattr(torch, own)).to(getattr(torch, dtype)).to(states.dtype)
+                return torch.cat([states[..., :first, :], rounded[..., first:, :]], -2)
 
-        assert core.mix is not None
-        assert core.values is not None
-        values = core.values
-
-        def mixed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            given = list(args)
-            given[values.position] = values.axes.changed(given[values.position], change)
-            return function(*given, **kwargs)
-
-        return Plan({core.product: turned(core, key=change), core.mix: mixed})
+        mixed = {} if core.mix is None or core.values is None else {core.mix: _taking_values(core.values, change)}
+        return Plan({core.product: turned(core, key=change), **mixed})
 
     return Hypothesis(
         "cache.dtype",
@@ -197,4 +83,4 @@ def positions(case: Case) -> Iterator[Hypothesis]:
         )
 
 
-FAMILIES = [slots, stored, positions]
+FAMILIES = [*cache_slots.FAMILIES, stored, positions]

@@ -72,8 +72,8 @@ class Unpadded(View):
 
 def unpadded_like(candidate: Dump, reference: Dump) -> Dump:
     """The candidate without its padding, where it is padded elsewhere than the reference and keeps as many tokens."""
-    kept = {}
-    for step in reference.steps:
+    kept: dict[int, Mask] = {}
+    for step in reference.steps if candidate.detail.is_whole else ():
         ours, theirs = _mask(reference, step), _mask(candidate, step)
         if ours is None or theirs is None or len(ours) != len(theirs) or np.array_equal(ours, theirs):
             continue

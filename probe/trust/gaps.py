@@ -52,7 +52,7 @@ def decode(seen: Shown) -> Iterator[Gap]:
     decoded = len(seen.reference.steps) > 1 or spans(seen.candidate)
     if not decoded and any(str(name).endswith(kinds) for name in names):
         how = "with probe.record(model, FILE): model.generate(**inputs, max_new_tokens=4)"
-        yield Gap("decoding with a cache", otherwise=how)
+        yield Gap("decoding with a cache", words="--inputs {reference} --decode 8", otherwise=how)
 
 
 def experts(seen: Shown) -> Iterator[Gap]:

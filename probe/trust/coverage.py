@@ -67,8 +67,8 @@ def _command(reference: Dump, group: list[Gap]) -> str | None:
     target = _target(reference)
     counts = [gap.num_tokens for gap in group if gap.num_tokens]
     words = group[0].words
-    if words and "--prompt" in words and not target.lstrip("'").startswith("hf:"):
-        words = None  # only an hf: target has a tokenizer
+    if words and ("--prompt" in words or "--decode" in words) and not target.lstrip("'").startswith("hf:"):
+        words = None  # only an hf: target has a tokenizer, and for sure a cache
     if counts:
         words = f"--random-tokens {max(counts)}"
     if words and target:

@@ -180,7 +180,10 @@ def test_padding(notes):
 
 def test_decoding(notes, recorded: Recorded, tmp_path: Path):
     [said] = notes({"architectures": ["LlamaForCausalLM"]})
-    assert said.startswith("decoding with a cache: with probe.record(model, FILE): model.generate(")
+    assert said.startswith("decoding with a cache: probe dump 'hf:models/some model' --inputs ")
+    assert runs(said.partition(": ")[2]).decode == 8
+    [live] = notes({"architectures": ["LlamaForCausalLM"]}, target={})
+    assert live.startswith("decoding with a cache: with probe.record(model, FILE): model.generate(")
     assert notes({"architectures": ["BertModel"]}) == []
     steps = [{"input_ids": ids(seed, num_tokens=9 if not seed else 1)} for seed in range(2)]
     two = retold(recorded("two", None, *steps), tmp_path / "two.h5", config={"architectures": ["LlamaForCausalLM"]})

@@ -36,6 +36,7 @@ def record(
     gradients: bool = False,
     sketch: int | None = None,
     stats_only: bool = False,
+    tokens_slice: str | None = None,
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -58,9 +59,10 @@ def record(
     softmax or scaled_dot_product_attention is given and returns), "all", "none", or "auto", what costs under a tenth.
 
     `sketch=64` keeps of each token 64 random projections and its norm, where that is less than its values;
-    `stats_only` the table of statistics and hashes alone. A diff of such dumps replays nothing: it says about where.
+    `stats_only` the table of statistics and hashes alone; `tokens_slice="0:16"` these tokens alone. A diff of such
+    dumps replays nothing: it says about where.
     """
-    detail = chosen_detail(sketch, stats_only=stats_only)
+    detail = chosen_detail(sketch, stats_only=stats_only, tokens_slice=tokens_slice)
     names = [name for name, _ in model.named_modules()]
     for pattern in (*include, *exclude):
         module = _CALL.sub("", pattern.partition(":")[0])
@@ -68,6 +70,8 @@ def record(
             like = ", ".join(names[1:4])
             hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
             raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
+    if gradients and tokens_slice is not None:
+        raise ProbeError("tokens_slice cuts activations, not gradients", hint="leave one of the two away")
     if gradients and not torch.is_grad_enabled():
         raise ProbeError("there are no gradients under torch.no_grad()", hint="leave it, or leave gradients=True away")
     kinds = Functional(functional)

@@ -20,6 +20,7 @@ from probe.capture.scores import Seen
 from probe.capture.sink import Sink
 from probe.capture.structure import input_tensors, output_tensors
 from probe.capture.tensors import dtype_name, why_not_stored
+from probe.capture.tokens import Cut
 from probe.capture.weights import weight_table
 from probe.dump import DumpWriter
 from probe.dump.detail import Detail
@@ -51,6 +52,7 @@ class Recorder:
         self._skipped: dict[str, str] = {}
         """Names of taps and weights, and why they are not in the dump."""
         self._past = Past()
+        self._cut = Cut(detail.tokens)
         self._orders: Counter[int] = Counter()
         """Of each step: how many taps it has."""
         self._num_calls = 0
@@ -127,7 +129,7 @@ class Recorder:
             raise self._nothing_recorded()
         raise ProbeError(
             f"recording into {self._writer.path} failed after {self._writer.num_taps} taps: {self._trouble}",
-            hint="make room, write to another disk, or record less (--include, --exclude)",
+            hint=getattr(self._trouble, "hint", None) or "make room, write to another disk, or record less (--include)",
         ) from self._trouble
 
     def keep_partial(self) -> None:
@@ -172,6 +174,7 @@ class Recorder:
         arguments = named_arguments(call.module, args, kwargs)
         if past := self._past.before(arguments):
             self._sink.later(self._writer.add_past, call.step, past)
+        self._cut.feed(call.step, named_tensors(arguments))
         for name, tensor in named_tensors(arguments):
             place = f"inputs/{call.step}/{name}"
             if reason := why_not_stored(tensor):
@@ -196,7 +199,8 @@ class Recorder:
                 self._skipped[name] = reason
                 continue
             place = call.step, self._orders[call.step]
-            tap = Tap(name, call.name, kind, call.number, port, *place, tuple(tensor.shape), dtype_name(tensor.dtype))
+            shape = self._cut.shape(call.step, tensor)
+            tap = Tap(name, call.name, kind, call.number, port, *place, shape, dtype_name(tensor.dtype))
             if function and not self._budget.admits(tap, tensor.nbytes):
                 continue
             if self._stored_or_skipped(name, partial(self._store, tap, tensor)):

@@ -23,6 +23,7 @@ from probe.capture.tensors import (
     plain_bits,
     to_bits,
 )
+from probe.capture.tokens import kept_part
 from probe.dump import DumpWriter, tensor_hash
 from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, storage
@@ -117,6 +118,7 @@ class Sink:
 
     def _kept(self, tensor: torch.Tensor, stored: Stored, before: Stored | None) -> int:
         """`before`: what may be the same tensor. The number of bytes that leave the device."""
+        tensor = kept_part(tensor, stored.tap.shape, self._detail.tokens)
         if not self._detail.is_sketched(stored.tap.shape, stored.tap.dtype):
             return self._copied(tensor, partial(self._store, stored, before))
         made = sketched(tensor, self._detail)

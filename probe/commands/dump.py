@@ -84,9 +84,10 @@ def _check_detail(args: argparse.Namespace) -> None:
     """Before a model is loaded, which may take minutes."""
     from probe.dump.detail import chosen_detail
 
-    chosen_detail(args.sketch, stats_only=args.stats_only)
-    if args.repeat and (args.sketch or args.stats_only):
-        flag = "--sketch" if args.sketch else "--stats-only"
+    chosen_detail(args.sketch, stats_only=args.stats_only, tokens_slice=args.tokens_slice)
+    flags = {"--sketch": args.sketch, "--stats-only": args.stats_only, "--tokens-slice": args.tokens_slice}
+    flag = next((flag for flag, given in flags.items() if given), None)
+    if args.repeat and flag:
         raise ProbeError(f"--repeat compares values, which {flag} does not keep", hint="leave one of the two away")
 
 

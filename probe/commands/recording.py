@@ -36,6 +36,7 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         "says how far apart they are, and about where (64: to a tenth)",
     )
     what.add_argument("--stats-only", action="store_true", help="statistics and hashes, no values")
+    what.add_argument("--tokens-slice", metavar="START:STOP", help="these tokens alone, as Python slices: 0:16, -4:")
 
 
 def record_calls(
@@ -67,6 +68,7 @@ def record_calls(
                 functional=args.functional,
                 sketch=args.sketch,
                 stats_only=args.stats_only,
+                tokens_slice=args.tokens_slice,
                 force=force,
                 target=sign(target),
                 progress=lambda taps, size: progress(f"recording ({taps} taps, {size / 1e6:.0f} MB)", 0, 0),

@@ -58,7 +58,7 @@ def diff(
         if table is not None:
             mapping = apply_table(Path(table), mapping, ours, theirs)
         mapping = with_functions(mapping, matches, ours, theirs)
-        checks = (*trust(ours, theirs, mapping), *told_by_less(ours, theirs))
+        checks = (*told_by_less(ours, theirs), *trust(ours, theirs, mapping))
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         weights = audit(ours, theirs, mapping) if ours.weights and theirs.weights else ()
         errors: tuple[LocalError, ...] | None = None

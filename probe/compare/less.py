@@ -19,14 +19,22 @@ def told_by_less(ours: Dump, theirs: Dump) -> Iterator[TrustCheck]:
     if not less:
         return
     which = f"the {less[0][0]} holds" if len(less) == 1 else "both hold"
-    sketched = {dump.detail for _, dump in less if dump.detail.has_values}
+    if ours.detail.tokens != theirs.detail.tokens:
+        message = f"the reference holds {ours.detail.token_words}, the candidate {theirs.detail.token_words}"
+        yield TrustCheck("detail", Status.FAIL, message)
+        return
+    sketched = {dump.detail for _, dump in less if dump.detail.num_projections}
     if len(sketched) > 1:
         one, other = (f"{dump.detail.num_projections} projections (seed {dump.detail.seed})" for _, dump in less)
         message = f"one holds sketches of {one} a token, the other of {other}"
         yield TrustCheck("detail", Status.FAIL, message)
         return
     place = "nothing was replayed, and places are approximate"
+    if ours.detail.tokens:
+        yield TrustCheck("detail", Status.WARN, f"both hold {ours.detail.token_words} alone: {place}")
     if all(dump.detail.has_values for _, dump in less):
+        if not sketched:
+            return
         what = f"{which} sketches of {less[0][1].detail.num_projections} projections a token"
         yield TrustCheck("detail", Status.WARN, f"{what}: errors are estimates; {place}")
     else:

@@ -14,7 +14,8 @@
                            that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25.
                            With `--sketch K` a tensor [..., C] that this makes smaller is a dataset [..., K + 1] of
                            float32 (float64 for float64): K projections (projection.py) and the norm of each token;
-                           with `--stats-only` there is no dataset.
+                           with `--stats-only` there is no dataset. With `--tokens-slice` taps, their
+                           shapes and statistics are of these tokens alone; what was fed is whole.
                            Gradients (ports "grad...", Tap.port) are taps too, in the order in which they arose
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics. Of a
                            sketched tap these are l2, nan and inf of the tensor (the others NaN), and the hash is the

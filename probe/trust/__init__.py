@@ -63,7 +63,7 @@ HINTS = {
     "compared": "are the weights the same ('probe diff REF CAND --weights')? Or give a mapping table: --map FILE",
     "finite": "feed the model finite numbers, and record both again; or compare all the same: --trust-anyway",
     "mode": "call .eval() on the model and record it again; or compare all the same: --trust-anyway",
-    "detail": "record both with the same --sketch",
+    "detail": "record both with the same --sketch and --tokens-slice",
     "filled": "record tensors when the run has filled them; or compare all the same: --trust-anyway",
     "stale": "copy each tensor when it is computed; or compare all the same: --trust-anyway",
     "layers": "copy each tensor when it is computed, without graph capture; or compare all the same: --trust-anyway",

@@ -1,4 +1,4 @@
-"""What dumps of less than all values cost, and how true their sketches are: of a port whose every weight is a bit off."""
+"""What dumps of less than all values cost, and how true sketches are: of a port whose every weight is a bit off."""
 
 from pathlib import Path
 

@@ -61,7 +61,7 @@ def test_show_says_what_a_dump_has_kept(recorded, probe: Run):
     assert "kept      sketches: 4 projections and the norm of each token, where that is smaller" in text
     assert "not kept: the dump holds sketches" in probe("show", one, "blocks.1:out").out
     shown = json.loads(probe("show", one, "--json").out)
-    assert shown["detail"] == {"num_projections": 4, "seed": 0, "has_values": True}
+    assert shown["detail"] == {"num_projections": 4, "seed": 0, "has_values": True, "tokens": None}
     assert json.loads(probe("show", one, "blocks.1:out", "--json").out)["values"] is None
 
 
@@ -71,6 +71,10 @@ def test_show_says_what_a_dump_has_kept(recorded, probe: Run):
         (["--sketch", "0"], "a sketch of 0 projections"),
         (["--sketch", "8", "--stats-only"], "a sketch is more than statistics alone"),
         (["--sketch", "8", "--repeat", "2"], "--repeat compares values, which --sketch does not keep"),
+        (["--tokens-slice", "3"], "'3' is no slice of tokens"),
+        (["--tokens-slice", "1:2:3"], "'1:2:3' is no slice of tokens"),
+        (["--tokens-slice", ":"], "a slice of tokens ':' is all of them"),
+        (["--tokens-slice", "0:1", "--repeat", "2"], "--repeat compares values, which --tokens-slice does not keep"),
         (["--stats-only", "--repeat", "2"], "--repeat compares values, which --stats-only does not keep"),
     ],
 )

@@ -167,7 +167,7 @@ def test_sketches_of_two_widths_are_refused(tmp_path):
     one, other = (record(model, fed, tmp_path / f"{width}.h5", sketch=width) for width in (8, 16))
     with pytest.raises(ProbeError, match=r"8 projections .* 16 projections") as caught:
         probe.diff(one, other)
-    assert "the same --sketch" in caught.value.hint
+    assert "with the same --sketch" in caught.value.hint
 
 
 def test_the_same_run_twice_is_identical_by_sketches_and_by_statistics(tmp_path):

@@ -56,6 +56,10 @@ def test_a_sketch_that_is_a_link_to_elsewhere_is_not_followed(tmp_path):
         {**DETAIL.to_json(), "num_projections": True},
         {**DETAIL.to_json(), "seed": 1 << 80},
         {**DETAIL.to_json(), "has_values": None},
+        {**DETAIL.to_json(), "tokens": [0]},
+        {**DETAIL.to_json(), "tokens": [0, "8"]},
+        {**DETAIL.to_json(), "tokens": [1 << 70, None]},
+        {**DETAIL.to_json(), "tokens": 8},
     ],
     ids=json.dumps,
 )

@@ -4,6 +4,6 @@
 a command runs.
 """
 
-from probe.commands import demo, diff, dump, env, map, show
+from probe.commands import demo, diff, dump, env, map, selftest, show
 
-COMMANDS = (demo, dump, diff, map, show, env)
+COMMANDS = (demo, dump, diff, map, selftest, show, env)

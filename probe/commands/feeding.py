@@ -79,13 +79,14 @@ def request_of(args: argparse.Namespace) -> "InputRequest":
     )
 
 
-def calls_of(args: argparse.Namespace, loaded: "Loaded") -> tuple["Calls", list[str]]:
-    """What the model is to be fed in which calls, and notes."""
+def calls_of(args: argparse.Namespace, loaded: "Loaded", *, all_known: bool = False) -> tuple["Calls", list[str]]:
+    """What the model is to be fed in which calls, and notes. With `all_known`, the last tokens are decoded, as those
+    of another run are."""
     from probe.targets import inputs_for
     from probe.targets.plan import planned
     from probe.targets.recorded import recorded_sequence
 
     inputs, notes = inputs_for(loaded, request_of(args))
-    recorded = recorded_sequence(args.inputs).sizes if args.inputs is not None else None
+    recorded = recorded_sequence(args.inputs).sizes if args.inputs is not None else () if all_known else None
     calls, more = planned(loaded.model, inputs, recorded, decode=args.decode, chunk=args.chunk)
     return calls, [*notes, *more]

@@ -69,14 +69,14 @@ MODELS = {
 
 
 def tiny(name, seed=0, dtype=torch.float32):
-    """A seeded model in evaluation mode, whose attention is sharp enough to depend on every token."""
+    """A seeded model in evaluation mode, whose attention depends on every token."""
     kind, config = MODELS[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = kind(config())
         for parameter in model.parameters():
             if parameter.dim() == 2:
-                nn.init.normal_(parameter, std=2 * parameter.shape[1] ** -0.5)
+                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     return model.to(dtype).eval()
 
 

@@ -8,7 +8,7 @@ examples:
   probe selftest hf:DIR
   probe selftest hf:DIR --prompt "The quick fox" --decode 16 --dtype bf16
   probe selftest py:port.py:build --random-tokens 40 --chunk 16
-  probe selftest hf:DIR --random-tokens 40 -o runs     keeps runs/prefill.h5 and runs/decode.h5
+  probe selftest hf:DIR --random-tokens 40 -o runs
 
 exit codes: 0 the steps agree with the prefill, 1 they diverge, 2 trouble
 """
@@ -36,7 +36,9 @@ NUM_RANDOM = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
-    parser.add_argument("-o", "--output", type=file, metavar="FOLDER", help="keep the two dumps here")
+    parser.add_argument(
+        "-o", "--output", type=file, metavar="FOLDER", help="keep the two dumps here: prefill.h5 and decode.h5"
+    )
     parser.add_argument("--force", action="store_true", help="replace them if they exist")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON, as of 'probe diff'")
     add_feeding(parser)

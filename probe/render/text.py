@@ -60,7 +60,10 @@ def _print_neighbourhood(out: Console, report: Report) -> None:
     if report.first is None:
         return
     names = [(tap.step, tap.reference) for tap in report.taps]
-    at = names.index((report.first.step, report.first.tap))
+    place = (report.first.step, report.first.tap)
+    if place not in names:  # a step of a sequence, whose taps are listed once for all its steps
+        place = next(name for name in names if name[1] == report.first.tap)
+    at = names.index(place)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     for title in ("reference tap", "candidate tap"):

@@ -21,8 +21,11 @@ def arguments(model: nn.Module, recorded: dict[str, torch.Tensor], kind: torch.d
         name: value.to(kind, copy=True) if value.is_floating_point() else value.clone()
         for name, value in recorded.items()
     }
-    if "use_cache" in inspect.signature(model.forward).parameters:
+    parameters = inspect.signature(model.forward).parameters
+    if "use_cache" in parameters:
         inputs["use_cache"] = False
+    if "start_pos" in parameters:  # a number, which is no tensor: all tokens are fed from the first on
+        inputs.setdefault("start_pos", 0)
     return inputs
 
 

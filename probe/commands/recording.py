@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 
 def add_recording(parser: argparse.ArgumentParser) -> None:
+    _add_amount(add_choice(parser))
+
+
+def add_choice(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which taps; their values are kept in full."""
+    parser.set_defaults(sketch=None, stats_only=False, tokens_slice=None)
     what = parser.add_argument_group("what is recorded")
     what.add_argument(
         "--include", action="append", default=[], metavar="GLOB", help="only these modules or taps; repeatable"
@@ -28,6 +34,11 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
         "(auto: what costs under a tenth)",
     )
     what.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="not these; repeatable")
+    return what
+
+
+def _add_amount(what: argparse._ArgumentGroup) -> None:
+    """How much of each tap."""
     what.add_argument(
         "--sketch",
         type=int,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
 from probe.commands.feeding import add_feeding, add_running, add_steps, add_target, calls_of, loaded_target, target_of
-from probe.commands.recording import add_recording, record_calls
+from probe.commands.recording import add_choice, record_calls
 from probe.errors import ProbeError
 from probe.render.progress import Progress, say
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_feeding(parser)
     add_steps(parser, f"tokens that are decoded after the text (default {NUM_DECODED}); of REF.h5, its last N")
     add_running(parser)
-    add_recording(parser)
+    add_choice(parser)
 
 
 def run(args: argparse.Namespace) -> bool:

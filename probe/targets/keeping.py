@@ -52,7 +52,8 @@ class Keeping:
         if handed is None:
             raise ProbeError(
                 f"the model returned no {self.cache}, so no step can go on from it",
-                hint="does its config say that it is no decoder? 'probe dump' without --decode runs it once",
+                hint="an encoder has none, and some models of older transformers make theirs within generate() alone: "
+                "run it once, without --decode",
             )
         if "use_cache" in self.parameters:
             kept["use_cache"] = True

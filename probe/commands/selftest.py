@@ -52,8 +52,6 @@ def run(args: argparse.Namespace) -> bool:
 
     if args.decode is None:
         args.decode = NUM_DECODED
-    if args.decode == 0 and args.chunk is None:
-        raise ProbeError("--decode 0 leaves one prefill, and nothing beside it", hint="--decode 8, or --chunk 16")
     target = target_of(args)
     with TemporaryDirectory(prefix="probe-") as temporary, Progress(quiet=args.quiet) as progress:
         folder = args.output or file(temporary)
@@ -61,7 +59,6 @@ def run(args: argparse.Namespace) -> bool:
             if path.exists() and not args.force:
                 raise ProbeError(f"{path} exists already", hint="give another folder with -o, or --force to replace it")
         loaded = loaded_target(args, target, progress)
-        folder.mkdir(parents=True, exist_ok=True)
         report, notes = _compared(loaded, target, folder, args, progress)
         in_words = tuple(_in_words(path) for path in _paths(folder))
     for note in notes:
@@ -92,6 +89,12 @@ def _compared(
     if number is not None:  # the decoded ones are random then, too
         args = argparse.Namespace(**{**vars(args), "random_tokens": number + args.decode})
     calls, notes = calls_of(args, loaded, all_known=number is not None)
+    if len(calls.sizes) + calls.num_greedy < 2:
+        raise ProbeError("this is one prefill, and nothing beside it", hint="--decode 8, or a --chunk below the prompt")
+    try:
+        prefill.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProbeError(f"cannot make the folder {prefill.parent}: {error}", hint="give another one with -o") from None
     known = record_calls(loaded.model, calls, decode, target, args, progress, force=args.force).calls
     num_tokens = known.inputs[known.ids].shape[-1]
     whole: Calls = replace(known, sizes=(num_tokens,))

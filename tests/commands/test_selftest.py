@@ -84,7 +84,11 @@ def test_without_a_text_random_tokens_are_drawn_and_with_one_it_is_gone_on_from(
 
 
 def test_what_cannot_be_compared_is_said(refused: Refused):
-    assert "leaves one prefill" in refused("selftest", TARGET, "--decode", "0").error
+    for words in ([], ["--chunk", "4"]):
+        alone = refused("selftest", TARGET, "--tokens", "1,2,3", "--decode", "0", *words)
+        assert alone.error == "this is one prefill, and nothing beside it"
+    Path("file").write_text("mine")
+    assert refused("selftest", TARGET, "-o", "file/runs").error.startswith("cannot make the folder file/runs")
     assert "no step can go on" in refused("selftest", "py:tests.commands.tiny:build", "--tokens", "1,2,3").error
     Path("kept").mkdir()
     Path("kept/decode.h5").write_text("mine")

@@ -10,6 +10,8 @@ import transformers
 
 from probe.errors import ProbeError
 from probe.targets import Loaded, LoadOptions, load, parse
+from probe.targets.hf import encode
+from tests.ports.references import minilm_folder
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,12 @@ def test_a_folder_without_a_config_says_so(here: Path):
     Path("empty").mkdir()
     with pytest.raises(ProbeError, match=r"empty has no config.json$"):
         load(parse("hf:empty"), LoadOptions())
+
+
+def test_prompts_are_filled_up_in_front_where_steps_will_follow():
+    prompts = ["A cat.", "Two ports of one model disagree."]
+    front = encode(minilm_folder(), prompts, True, trust_remote_code=False)["attention_mask"]
+    behind = encode(minilm_folder(), prompts, trust_remote_code=False)["attention_mask"]
+    assert front == [row[::-1] for row in behind]
+    assert front[0][0] == 0
+    assert front[0][-1] == 1

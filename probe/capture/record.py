@@ -37,6 +37,7 @@ def record(
     sketch: int | None = None,
     stats_only: bool = False,
     tokens_slice: str | None = None,
+    compress: bool = False,
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -60,7 +61,8 @@ def record(
 
     `sketch=64` keeps of each token 64 random projections and its norm, where that is less than its values;
     `stats_only` the table of statistics and hashes alone; `tokens_slice="0:16"` these tokens alone. A diff of such
-    dumps replays nothing: it says about where.
+    dumps replays nothing: it says about where. `compress` makes the file smaller (bfloat16 by a third), and takes
+    longer; stats_only has nothing to compress.
     """
     detail = chosen_detail(sketch, stats_only=stats_only, tokens_slice=tokens_slice)
     names = [name for name, _ in model.named_modules()]
@@ -70,12 +72,14 @@ def record(
             like = ", ".join(names[1:4])
             hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
             raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
+    if compress and stats_only:
+        raise ProbeError("statistics alone have nothing to compress", hint="leave one of the two away")
     if gradients and tokens_slice is not None:
         raise ProbeError("tokens_slice cuts activations, not gradients", hint="leave one of the two away")
     if gradients and not torch.is_grad_enabled():
         raise ProbeError("there are no gradients under torch.no_grad()", hint="leave it, or leave gradients=True away")
     kinds = Functional(functional)
-    writer = DumpWriter(Path(path), force=force)
+    writer = DumpWriter(Path(path), force=force, compress=compress)
     process = os.getpid()
     recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients, detail)
     try:

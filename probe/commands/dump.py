@@ -85,6 +85,8 @@ def _check_detail(args: argparse.Namespace) -> None:
     from probe.dump.detail import chosen_detail
 
     chosen_detail(args.sketch, stats_only=args.stats_only, tokens_slice=args.tokens_slice)
+    if args.compress and args.stats_only:
+        raise ProbeError("--compress has no effect with --stats-only", hint="leave one of the two away")
     flags = {"--sketch": args.sketch, "--stats-only": args.stats_only, "--tokens-slice": args.tokens_slice}
     flag = next((flag for flag, given in flags.items() if given), None)
     if args.repeat and flag:

@@ -21,7 +21,7 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
 
 def add_choice(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Which taps; their values are kept in full."""
-    parser.set_defaults(sketch=None, stats_only=False, tokens_slice=None)
+    parser.set_defaults(sketch=None, stats_only=False, tokens_slice=None, compress=False)
     what = parser.add_argument_group("what is recorded")
     what.add_argument(
         "--include", action="append", default=[], metavar="GLOB", help="only these modules or taps; repeatable"
@@ -47,6 +47,7 @@ def _add_amount(what: argparse._ArgumentGroup) -> None:
         "says how far apart they are, and about where (64: to a tenth)",
     )
     what.add_argument("--stats-only", action="store_true", help="statistics and hashes, no values")
+    what.add_argument("--compress", action="store_true", help="a smaller file (bf16: by a third), which takes longer")
     what.add_argument("--tokens-slice", metavar="START:STOP", help="these tokens alone, as Python slices: 0:16, -4:")
 
 
@@ -79,6 +80,7 @@ def record_calls(
                 functional=args.functional,
                 sketch=args.sketch,
                 stats_only=args.stats_only,
+                compress=args.compress,
                 tokens_slice=args.tokens_slice,
                 force=force,
                 target=sign(target),

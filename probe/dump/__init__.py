@@ -14,8 +14,9 @@
                            that it was given (scale, is_causal) are 0-d. "/" and "%" in a name are written %2F and %25.
                            With `--sketch K` a tensor [..., C] that this makes smaller is a dataset [..., K + 1] of
                            float32 (float64 for float64): K projections (projection.py) and the norm of each token;
-                           with `--stats-only` there is no dataset. With `--tokens-slice` taps, their
-                           shapes and statistics are of these tokens alone; what was fed is whole.
+                           with `--stats-only` there is no dataset. With `--tokens-slice` taps, their shapes and
+                           statistics are of these tokens alone; what was fed is whole. With `--compress` a tap that
+                           gets smaller is in chunks, through HDF5's own shuffle and deflate filters (squeezed.py).
                            Gradients (ports "grad...", Tap.port) are taps too, in the order in which they arose
     /taps                  one row a tap: step, order, tap, module, class, call, port, shape, dtype, statistics. Of a
                            sketched tap these are l2, nan and inf of the tensor (the others NaN), and the hash is the
@@ -27,10 +28,10 @@
                            three axes and more also along their inner ones (Weight.views)
     /weight_values/<name>  the values of one-dimensional parameters
 
-bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous. Tables are in chunks,
-each with a checksum, as all of HDF5's own structures have one (its format 1.8); text is of fixed length, as wide as
-the longest of its column. `complete` is set last: a file whose writer died has it false, ends in ".partial", and is
-readable up to the last second.
+bfloat16 and fp8 are HDF5 floating-point types of their own (dtypes.py). Values are contiguous, but those that were
+compressed. Tables are in chunks, each with a checksum, as all of HDF5's own structures have one (its format 1.8); text
+is of fixed length, as wide as the longest of its column. `complete` is set last: a file whose writer died has it false,
+ends in ".partial", and is readable up to the last second.
 
 Version 1: first release.
 """

@@ -19,6 +19,7 @@ from probe.dump import plain
 from probe.dump.detail import Detail, sketch_dtype
 from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of, storage
 from probe.dump.names import clean, link_name, linked_name
+from probe.dump.squeezed import Squeezed, checked, is_squeezed
 from probe.dump.table import REPETITION, TAPS, WEIGHTS, tap_of, weight_of
 from probe.dump.tap_sketch import TapSketch, sketch_of, sketch_of_values
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
@@ -38,7 +39,7 @@ class Dump:
         self.path = Path(path)
         self._descriptor = _opened(self.path)
         self._release = finalize(self, os.close, self._descriptor)
-        self._places: dict[tuple[int, str], int] = {}
+        self._places: dict[tuple[int, str], int | Squeezed] = {}
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
@@ -115,7 +116,7 @@ class Dump:
         shape, dtype = detail.sketch_shape(tap.shape), sketch_dtype(tap.dtype)
         with self._reading(f"the sketch of {tap.name!r}"):
             stored = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
-            return self._bits(stored, dtype, shape)
+            return self._at(_placed(stored, dtype, shape), dtype, shape)
 
     @cached_property
     def taps(self) -> list[Tap]:
@@ -193,10 +194,7 @@ class Dump:
     def bits(self, tap: Tap) -> Bits:
         """A tap's values as stored, in its shape: bfloat16 as uint16, fp8 as uint8."""
         with self._reading(f"the tap {tap.name!r}"):
-            place = self._place(tap)
-            bits = np.empty(tap.shape, storage(tap.dtype))
-            plain.read_at(self._descriptor, place, bits)
-        return bits
+            return self._at(self._place(tap), tap.dtype, tap.shape)
 
     def blocks(self, tap: Tap, length: int) -> Iterator[Bits]:
         """A tap's values as numbers, flat, `length` elements at a time: memory stays flat whatever the tap's size.
@@ -207,11 +205,31 @@ class Dump:
         with self._reading(f"the tap {tap.name!r}"):
             offset = self._place(tap)
             buffer = np.empty(min(length, tap.num_elements), kind)
+        if isinstance(offset, Squeezed):
+            yield from self._squeezed_blocks(tap, offset, buffer)
+            return
         for start in range(0, tap.num_elements, length):
             part = buffer[: min(length, tap.num_elements - start)]
             with self._reading(f"the tap {tap.name!r}"):
                 plain.read_at(self._descriptor, offset + start * kind.itemsize, part)
             yield decode(part, tap.dtype)
+
+    def _squeezed_blocks(self, tap: Tap, squeezed: Squeezed, buffer: Bits) -> Iterator[Bits]:
+        pieces, filled = squeezed.blocks(self._descriptor), 0
+        while True:
+            with self._reading(f"the tap {tap.name!r}"):
+                piece = next(pieces, None)
+            if piece is None:
+                break
+            while len(piece):
+                part = piece[: len(buffer) - filled]
+                buffer[filled : filled + len(part)] = part
+                filled, piece = filled + len(part), piece[len(part) :]
+                if filled == len(buffer):
+                    yield decode(buffer, tap.dtype)
+                    filled = 0
+        if filled:
+            yield decode(buffer[:filled], tap.dtype)
 
     def inputs(self, step: int = 0) -> dict[str, tuple[Bits, str]]:
         """What the model was fed in a step: bits and dtype by the name of forward's parameter, in forward's order."""
@@ -245,21 +263,29 @@ class Dump:
             values = None if folder is None else plain.dataset(folder, link_name(name))
             return None if values is None else decode(self._bits(values, dtype, values.shape), dtype)
 
-    def _place(self, tap: Tap) -> int:
-        """Where the tap's bytes begin in the file."""
+    def _place(self, tap: Tap) -> int | Squeezed:
+        """Where the tap's bytes begin in the file, or the pieces in which they are compressed."""
         place = self._places.get((tap.step, tap.name))
         if place is None:
             if not self.has_values(tap):
                 kept = "its sketch" if self.detail.has_values else "its statistics"
                 raise NotKept(f"{self.path} holds of {tap.name!r} {kept} alone", hint="record it in full (--include)")
             values = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
-            place = self._places[tap.step, tap.name] = plain.place(values, tap.dtype, tap.shape)
+            place = self._places[tap.step, tap.name] = _placed(values, tap.dtype, tap.shape)
         return place
 
     def _bits(self, dataset: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> Bits:
-        offset = plain.place(dataset, dtype, shape)
+        return self._at(plain.place(dataset, dtype, shape), dtype, shape)
+
+    def _at(self, place: int | Squeezed, dtype: str, shape: tuple[int, ...]) -> Bits:
         bits = np.empty(shape, storage(dtype))
-        plain.read_at(self._descriptor, offset, bits)
+        if isinstance(place, Squeezed):
+            flat, start = bits.reshape(-1), 0
+            for piece in place.blocks(self._descriptor):
+                flat[start : start + len(piece)] = piece
+                start += len(piece)
+        else:
+            plain.read_at(self._descriptor, place, bits)
         return bits
 
     @contextmanager
@@ -288,6 +314,10 @@ def _found(folder: h5py.Group | None, link: bytes) -> h5py.Dataset:
     if values is None:
         raise ValueError("it is missing")
     return values
+
+
+def _placed(found: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> int | Squeezed:
+    return checked(found, dtype, shape) if is_squeezed(found) else plain.place(found, dtype, shape)
 
 
 def _opened(path: Path) -> int:

@@ -18,6 +18,7 @@ from probe.dump.dtypes import Bits, file_type
 from probe.dump.growing import GrowingTable, new_file
 from probe.dump.names import link_name
 from probe.dump.room import Room
+from probe.dump.squeezed import piece_shape, squeezed, squeezed_plan
 from probe.dump.statistics import statistics
 from probe.dump.table import TAPS, WEIGHTS, Row, tap_row, weight_row
 from probe.dump.weight import Sketches, Weight
@@ -28,6 +29,8 @@ FORMAT = "probe-dump"
 VERSION = 1
 FLUSH_SECONDS = 1.0
 """Without a flush now and then, HDF5 cannot open the file of a writer that was killed."""
+INDEX_BYTES = 256
+"""More than HDF5 keeps of one compressed piece."""
 LARGEST_WRITE = 1 << 30
 """Linux writes at most 2 GiB a call."""
 
@@ -39,9 +42,11 @@ class DumpWriter:
     (no space left) leaves the file as it was after the last whole tap.
     """
 
-    def __init__(self, path: Path, *, force: bool = False) -> None:
-        """ProbeError if `path` exists and `force` is not given, is being written to, or cannot be."""
+    def __init__(self, path: Path, *, force: bool = False, compress: bool = False) -> None:
+        """ProbeError if `path` exists and `force` is not given, is being written to, or cannot be. `compress` taps
+        where that makes them smaller."""
         self.path = path
+        self._compress = compress
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
         try:
@@ -83,7 +88,8 @@ class DumpWriter:
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
         flat = np.ascontiguousarray(bits).reshape(-1)
-        measured = tap.measured(self._write(self._step(tap.step), tap.name, flat, tap.dtype, tap.shape))
+        self._store_tap(tap, tap.dtype, tap.shape, flat)
+        measured = tap.measured(statistics(flat, tap.dtype))
         self._append(measured)
         self.num_bytes += flat.nbytes
         return measured
@@ -95,7 +101,7 @@ class DumpWriter:
     def add_sketch(self, tap: Tap, sketch: Bits) -> None:
         """Store a tap's sketch, float32 or float64; its statistics are known."""
         flat = sketch.reshape(-1)
-        self._store(self._step(tap.step), tap.name, str(flat.dtype), sketch.shape, flat)
+        self._store_tap(tap, str(flat.dtype), sketch.shape, flat)
         self._append(tap)
         self.num_bytes += flat.nbytes
 
@@ -147,6 +153,18 @@ class DumpWriter:
         except OSError:
             group.id.unlink(link)
             raise
+
+    def _store_tap(self, tap: Tap, dtype: str, shape: tuple[int, ...], flat: Bits) -> None:
+        made = squeezed(flat, shape) if self._compress else None
+        group = self._step(tap.step)
+        if made is None:
+            self._store(group, tap.name, dtype, shape, flat)
+            return
+        self._room.take(sum(len(raw) + INDEX_BYTES for _, raw in made), name=tap.name)
+        plan = squeezed_plan(piece_shape(shape, flat.itemsize))
+        created = h5py.h5d.create(group.id, link_name(tap.name), file_type(dtype), _space(shape), dcpl=plan)
+        for corner, raw in made:
+            created.write_direct_chunk(corner, raw)
 
     def _put(self, flat: Bits, offset: int) -> None:
         raw = memoryview(flat.view(np.uint8))  # type: ignore[arg-type]

@@ -71,6 +71,7 @@ def test_show_says_what_a_dump_has_kept(recorded, probe: Run):
         (["--sketch", "0"], "a sketch of 0 projections"),
         (["--sketch", "8", "--stats-only"], "a sketch is more than statistics alone"),
         (["--sketch", "8", "--repeat", "2"], "--repeat compares values, which --sketch does not keep"),
+        (["--compress", "--stats-only"], "--compress has no effect with --stats-only"),
         (["--tokens-slice", "3"], "'3' is no slice of tokens"),
         (["--tokens-slice", "1:2:3"], "'1:2:3' is no slice of tokens"),
         (["--tokens-slice", ":"], "a slice of tokens ':' is all of them"),

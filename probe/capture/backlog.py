@@ -29,7 +29,8 @@ class Backlog:
     thread that has died: RuntimeError.
     """
 
-    def __init__(self, capacity: int, *, pinned: bool = False) -> None:
+    def __init__(self, capacity: int, *, pinned: bool = False, idle: Work = bool) -> None:
+        """`idle` is done again and again while there is nothing else to do."""
         self.trouble: BaseException | None = None
         self._ring = Ring(capacity)
         with torch.inference_mode(False):  # else only inference could write into it
@@ -41,6 +42,7 @@ class Backlog:
         self._jobs: deque[tuple[Work, int | None]] = deque()
         """What to do, and of how many bytes of the memory; None: of none."""
         self._num_bytes = 0
+        self._idle = idle
         self._hurry = self._busy = self._closed = False
         self._wants_memory = False
         """Whether half of the memory is enough for who waits; else all work has to be done."""
@@ -116,7 +118,9 @@ class Backlog:
                     return
                 if not self._enough:
                     self._work_came.wait(LONGEST_SLEEP)
-                self._busy = bool(self._jobs)
+                self._busy = True
+            if not self._jobs:
+                self._do(self._idle, None)
             while self._jobs:
                 self._do(*self._jobs.popleft())
 

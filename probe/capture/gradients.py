@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from probe.capture.hooks import Call
+from probe.capture.hooks import Call, remove
 from probe.capture.structure import output_tensors
 from probe.capture.weights import named_weights
 from probe.tap import tap_name
@@ -69,8 +69,7 @@ class Gradients:
 
     def remove(self) -> None:
         """Leave every tensor, node and parameter as it was."""
-        for handle in self._handles:
-            handle.remove()
+        remove(self._handles)
         for parameter, had_hooks in self._parameters.values():
             if not had_hooks and not parameter._post_accumulate_grad_hooks:
                 parameter._post_accumulate_grad_hooks = None  # type: ignore[assignment]

@@ -81,8 +81,9 @@ def record(
     kinds = Functional(functional)
     writer = DumpWriter(Path(path), force=force, compress=compress)
     process = os.getpid()
-    recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients, detail)
+    recorder = None
     try:
+        recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients, detail)
         recorder.describe(target)
         hooks = recorder.on_inputs, recorder.on_output
         with (
@@ -91,12 +92,13 @@ def record(
             else watching_functions(model, *hooks, recorder.on_function, recorder.guarded)
         ):
             yield
-    except BaseException:
         recorder.let_go()
+        if os.getpid() != process:
+            raise ProbeError(f"this process was forked while {path} was recorded: only the one that began it goes on")
+        recorder.finish()
+    except BaseException:
+        if recorder is not None:
+            recorder.let_go()
         if os.getpid() == process:
-            recorder.keep_partial()
+            (recorder or writer).keep_partial()
         raise
-    recorder.let_go()
-    if os.getpid() != process:
-        raise ProbeError(f"this process was forked while {path} was recorded: only the one that began it goes on")
-    recorder.finish()

@@ -1,9 +1,11 @@
 """From hooks to a dump: what is stored, what is linked, and what happens when storing fails."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from threading import RLock
 from typing import Any
 
 import torch
@@ -57,6 +59,10 @@ class Recorder:
         """Of each step: how many taps it has."""
         self._num_calls = 0
         self._trouble: BaseException | None = None
+        self._process = os.getpid()
+        """What is forked from it writes nothing."""
+        self._one_at_a_time = RLock()
+        """Several threads may run the model."""
         self._budget = Budget(functional)
         self._with_gradients = gradients
         self._gradients: Gradients | None = None
@@ -163,7 +169,9 @@ class Recorder:
 
     def guarded(self, work: Callable[[], None]) -> None:
         """The boundary between our work and the user's run: what goes wrong in `work` ends the recording alone."""
-        if self._trouble is None:
+        if self._trouble is not None or os.getpid() != self._process:
+            return
+        with self._one_at_a_time:
             try:
                 work()
             except Exception as error:

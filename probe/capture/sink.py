@@ -49,7 +49,7 @@ class Sink:
         """`pinned`: of memory that a device copies into by itself."""
         self._writer = writer
         self._detail = detail
-        self._backlog = Backlog(CAPACITY, pinned=pinned)
+        self._backlog = Backlog(CAPACITY, pinned=pinned, idle=writer.flush_if_due)
         self._streams = SideStreams()
         self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
         """By id of a living tensor object: its mark when it was recorded, and as what."""

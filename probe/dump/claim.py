@@ -47,6 +47,6 @@ def _locked(partial: Path) -> int:
                     os.ftruncate(descriptor, 0)
                 return descriptor
         raise BlockingIOError  # its last owner has just given it its final name
-    except OSError:
+    except BaseException:
         os.close(descriptor)
         raise

@@ -51,10 +51,12 @@ class DumpWriter:
         self.partial, self._descriptor = claimed(path, force=force)
         try:
             self._file = new_file(self.partial, self._descriptor)
-        except OSError as error:
+        except BaseException as error:
             self.partial.unlink()
             self._release()
-            raise cannot_write(path, error) from None
+            if isinstance(error, OSError):
+                raise cannot_write(path, error) from None
+            raise
         self._room = Room(self._file, self._descriptor)
         self._steps: dict[int, h5py.Group] = {}
         self._rows: list[Row] = []
@@ -68,9 +70,11 @@ class DumpWriter:
             self._file.attrs.update(version=VERSION, complete=False)
             self._taps = GrowingTable(self._file, self._room, "taps", TAPS)
             self.flush()
-        except OSError as error:
+        except BaseException as error:
             self.discard()
-            raise cannot_write(path, error) from None
+            if isinstance(error, OSError):
+                raise cannot_write(path, error) from None
+            raise
 
     def describe(self, **attributes: object) -> None:
         """Set the file's attributes, each as JSON."""
@@ -175,7 +179,11 @@ class DumpWriter:
     def _append(self, tap: Tap) -> None:
         self._rows.append(tap_row(tap))
         self.num_taps += 1
-        if time.monotonic() - self._last_flush > FLUSH_SECONDS:
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Flush what was added, unless that has just been done: to be called now and then where a run takes long."""
+        if self._rows and time.monotonic() - self._last_flush > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -213,17 +221,26 @@ class DumpWriter:
         self._release()
 
     def keep_partial(self) -> None:
-        """Leave what was written so far under the temporary name: readable, and not complete."""
-        with suppress(OSError):
-            self.flush()
-        self._close_file()
-        self._release()
+        """Leave what was written so far under the temporary name: readable, and not complete. Nothing is done to what
+        is finished or discarded."""
+        if self._descriptor < 0:
+            return
+        try:
+            if self._file:
+                with suppress(OSError):
+                    self.flush()
+                    self._file.attrs.modify("complete", False)
+            self._close_file()
+        finally:
+            self._release()
 
     def discard(self) -> None:
         """Remove what was written."""
-        self._close_file()
-        self.partial.unlink(missing_ok=True)
-        self._release()
+        try:
+            self._close_file()
+            self.partial.unlink(missing_ok=True)
+        finally:
+            self._release()
 
     def _close_file(self) -> None:
         if self._file:
@@ -231,9 +248,9 @@ class DumpWriter:
 
     def _release(self) -> None:
         """Let others have the temporary name. A second time it does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

@@ -46,8 +46,9 @@ class Backlog:
         self._hurry = self._busy = self._closed = False
         self._wants_memory = False
         """Whether half of the memory is enough for who waits; else all work has to be done."""
-        lock = threading.Lock()
-        self._work_came, self._work_done = threading.Condition(lock), threading.Condition(lock)
+        self._lock = threading.Lock()
+        """Entered by itself, never through the conditions: ctrl+c in the middle of theirs would leave it taken."""
+        self._work_came, self._work_done = threading.Condition(self._lock), threading.Condition(self._lock)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="probe-writer", daemon=True)
         self._thread.start()
@@ -73,7 +74,7 @@ class Backlog:
         """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn."""
         if len(self._jobs) >= MOST_WAITING:
             self.drain()
-        with self._work_came:
+        with self._lock:
             self._jobs.append((work, num_bytes))
             self._num_bytes += num_bytes or 0
             if self._enough:
@@ -86,7 +87,7 @@ class Backlog:
     def close(self) -> None:
         """Wait until all work is done, and end the thread. A second time it does nothing."""
         self.drain()
-        with self._work_came:
+        with self._lock:
             self._closed = True
             self._work_came.notify()
         self._thread.join()
@@ -100,7 +101,7 @@ class Backlog:
     def _wait_until(self, ready: Callable[[], bool], *, wants_memory: bool = False) -> None:
         if os.getpid() != self._process:
             raise RuntimeError("this process was forked from the one that records")
-        with self._work_done:
+        with self._lock:
             while not ready():
                 if not self._thread.is_alive():
                     raise RuntimeError("the writing thread has died")
@@ -111,7 +112,7 @@ class Backlog:
 
     def _run(self) -> None:
         while True:
-            with self._work_came:
+            with self._lock:
                 self._busy = False
                 self._work_done.notify_all()
                 if self._closed:
@@ -131,7 +132,7 @@ class Backlog:
         except BaseException as error:
             self.trouble = error
         if num_bytes is not None:
-            with self._work_done:
+            with self._lock:
                 self._ring.give_back()
                 self._num_bytes -= num_bytes
                 if self._wants_memory and 2 * self._num_bytes <= self.capacity:

@@ -42,6 +42,10 @@ class Gradients:
         """Each device has a thread of its own in a backward pass."""
         self._required = False
         """Whether any output or parameter required a gradient."""
+        self._has_ended = False
+
+    def begin(self) -> None:
+        """From now on those of parameters are shown."""
         self._watch_parameters()
 
     @property
@@ -69,6 +73,7 @@ class Gradients:
 
     def remove(self) -> None:
         """Leave every tensor, node and parameter as it was."""
+        self._has_ended = True
         remove(self._handles)
         for parameter, had_hooks in self._parameters.values():
             if not had_hooks and not parameter._post_accumulate_grad_hooks:
@@ -118,6 +123,8 @@ class Gradients:
         return hook
 
     def _show(self, call: Call, place: str, gradient: torch.Tensor) -> None:
+        if self._has_ended:
+            return
         with self._lock:
             key = call.step, call.name, call.number, place
             again = self._seen[key]

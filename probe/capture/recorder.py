@@ -83,6 +83,7 @@ class Recorder:
                     self._skipped[f"{name}:*"] = reason
             if self._with_gradients:
                 self._gradients = Gradients(self._model, self._on_gradient)
+                self._gradients.begin()
 
         self.guarded(work)
 

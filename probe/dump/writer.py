@@ -49,15 +49,7 @@ class DumpWriter:
         self._compress = compress
         self._force = force
         self.partial, self._descriptor = claimed(path, force=force)
-        try:
-            self._file = new_file(self.partial, self._descriptor)
-        except BaseException as error:
-            self.partial.unlink()
-            self._release()
-            if isinstance(error, OSError):
-                raise cannot_write(path, error) from None
-            raise
-        self._room = Room(self._file, self._descriptor)
+        self._file: h5py.File = None
         self._steps: dict[int, h5py.Group] = {}
         self._rows: list[Row] = []
         self._links: list[tuple[Tap, Tap]] = []
@@ -65,6 +57,9 @@ class DumpWriter:
         self.num_taps = 0
         self.num_bytes = 0
         try:
+            file = new_file(self.partial, self._descriptor)
+            self._room = Room(file, self._descriptor)
+            self._file = file
             self._room.take(0)
             self._set_text("format", FORMAT)
             self._file.attrs.update(version=VERSION, complete=False)

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLD := .venv-old
+PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test check bench zoo clean
@@ -19,7 +20,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)
+bench: $(INSTALLED) $(PEERS)/.installed
 	$(BIN)/python -m tests.bench
 
 zoo: $(INSTALLED)
@@ -38,5 +39,15 @@ $(OLD)/.installed: $(INSTALLED) tests/old-environment.txt
 	sh tests/make_old_environment.sh $(VENV) $(OLD)
 	touch $@
 
+# What `make bench` compares with. torch and transformers are those of the first environment, by its path; if the peers
+# cannot be had, the table says so.
+$(PEERS)/.installed: $(INSTALLED) tests/bench/peers-environment.txt
+	rm -rf $(PEERS)
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))' \
+		> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/first-environment.pth
+	-$(PEERS)/bin/pip install -q --disable-pip-version-check -r tests/bench/peers-environment.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(OLD) dumps/*.h5 dumps/*.partial
+	rm -rf $(VENV) $(OLD) $(PEERS) dumps/*.h5 dumps/*.partial

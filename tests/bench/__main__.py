@@ -10,10 +10,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.beside import beside
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
 from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
+from tests.bench.many import large_dump, small_taps
 from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
 from tests.bench.processes import memory, start_up
@@ -32,6 +34,10 @@ def measure(folder: Path, console: Console) -> list[Line]:
     with console.status("recording"):
         lines += recording(model, ids, folder)
         record(model, ids, reference)
+    with console.status("recording by others"):
+        lines += beside(NUM_TOKENS, reference.stat().st_size, folder)
+    with console.status("recording much"):
+        lines += [small_taps(folder), large_dump(folder)]
     with console.status("recording less"):
         lines += less(model, ids, folder)
     with console.status("metrics"):

@@ -1,5 +1,7 @@
 """One thing done in a process of its own: python -m tests.bench.job model|record|replay|compare TOKENS [FILE ...]
 
+`loop LENGTH [FILE]` is a model without weights, with so many elements in each of 2000 taps.
+
 Prints the peak of its memory in bytes.
 """
 
@@ -14,6 +16,11 @@ def run(job: str, num_tokens: int, *files: Path) -> None:
 
     if job == "compare":
         probe.diff(*files, replay=False)
+        return
+    if job == "loop":
+        from tests.bench.many import NUM_LARGE, loop
+
+        loop(NUM_LARGE, num_tokens, next(iter(files), None))
         return
     from tests.bench.llama import forward, llama, tokens
     from tests.bench.recording import record

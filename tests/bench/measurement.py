@@ -38,7 +38,7 @@ def in_turn(
     return seconds
 
 
-def ratio_line(subject: str, measured: list[float], baselines: list[list[float]], allowed: float) -> Line:
+def ratio_line(subject: str, measured: list[float], baselines: list[list[float]], allowed: float | None = None) -> Line:
     """The median of `measured` over the sum of the medians of `baselines`; how the quickest runs compare stands beside.
 
     On a machine with other work to do the quickest runs are the ones that were left alone.
@@ -48,6 +48,8 @@ def ratio_line(subject: str, measured: list[float], baselines: list[list[float]]
     quickest = min(measured) / sum(min(seconds) for seconds in baselines)
     ratio = median / baseline
     figure = f"{ratio:.2f} ({quickest:.2f})"
+    if allowed is None:
+        return Line(subject, milliseconds(median), milliseconds(baseline), figure)
     return Line(subject, milliseconds(median), milliseconds(baseline), figure, f"{allowed:g}", ratio <= allowed)
 
 

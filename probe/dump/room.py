@@ -11,6 +11,8 @@ import h5py
 
 AHEAD = 1 << 18
 """More than HDF5 adds in one call (in blocks of at most 64 KiB) besides what it is given."""
+MOST_AHEAD = 1 << 26
+"""That is allocated and not yet needed: a file whose writer is killed keeps it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -30,8 +32,20 @@ class Room:
         self._unplaced += 2 * len(name.encode(errors="replace")) + 256  # an index is at least half full
         needed = self._end + num_bytes + self._unplaced + AHEAD
         if needed > self._held:
-            allocate(self._descriptor, self._held, needed + 3 * AHEAD)
-            self._held = needed + 3 * AHEAD
+            self._extend(needed)
+
+    def _extend(self, needed: int) -> None:
+        """By a quarter more than is needed, so that it is seldom done; by little where the disk is nearly full."""
+        generous = needed + min(needed >> 2, MOST_AHEAD) + 3 * AHEAD
+        for end in (generous, needed + 3 * AHEAD):
+            try:
+                allocate(self._descriptor, self._held, end)
+            except OSError:
+                if end != generous:
+                    raise
+            else:
+                self._held = end
+                return
 
     def flush(self) -> None:
         """Have HDF5 write all that it knows."""

@@ -21,8 +21,8 @@ Place = tuple[int, str, int]
 """Step, module and call: of one call of a function."""
 Calls = dict[Place, dict[str, Tap]]
 """By place, its taps by port; in order of execution."""
-CHANNELS = ("in.query", "in.key", "in.value", "out")
-"""Ports of attention whose channels are in the order that the matrices before them have."""
+UNORDERED = ("in.mask", "in.scale", "in.softcap")
+"""Ports of attention that know neither heads nor channels, in whatever order the matrices before have them."""
 MOVED = 0.25
 """Of the logarithm of two scales' ratio: with scaled queries nearer than this, the scale is at another place."""
 
@@ -132,4 +132,4 @@ def _moved_scale(ours: Mapping_[str, Tap], theirs: Mapping_[str, Tap]) -> float 
 def _is_reordered(tap: Tap, reordered: list[str]) -> bool:
     """Whether a port has its channels in another order than the candidate's, as where rotary pairs lie otherwise."""
     inside = tap.owner + "." if tap.owner else ""
-    return tap.port in CHANNELS and any(name.startswith(inside) for name in reordered)
+    return tap.port not in UNORDERED and any(name.startswith(inside) for name in reordered)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from probe.capture.einsum import product_of
 from probe.capture.functions import Function, Kind, is_weight
 from probe.capture.hooks import Call
 from probe.capture.living import Living
@@ -26,6 +27,7 @@ from probe.capture.scores import Scores, Seen, carried
 class _Probabilities:
     owner: Call
     call: Call
+    num_tokens: int
 
 
 Show = Callable[[Call, Iterable[Seen], Call | None], Call]
@@ -45,7 +47,8 @@ class Attention:
             return True
         if function.kind is Kind.SOFTMAX:
             return isinstance(self._of(args, kwargs), Scores)
-        return function.kind is Kind.PRODUCT and isinstance(self._of(args, kwargs), _Probabilities)
+        factors = _factors(function, args)
+        return factors is not None and isinstance(self._known.get(factors[0]), _Probabilities)
 
     def carry(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """After a call that leaves a tensor what it is."""
@@ -85,16 +88,35 @@ class Attention:
         return self._known.get(given) if isinstance(given, torch.Tensor) else None
 
     def _product(self, owner: Call, function: Function, args: tuple[Any, ...], result: Any) -> None:
-        if function.name == "addmm" or len(args) < 2 or not isinstance(args[1], torch.Tensor):
+        factors = _factors(function, args)
+        if factors is None:
             return
-        left, right = args[-2:] if function.name == "baddbmm" else args[:2]
+        left, right = factors
         known = self._known.get(left)
         if isinstance(known, _Probabilities):
-            self._show(known.owner, [self._plain("in.value", right), Seen("out", result)], known.call)
+            self._mixed(known, args[0] if function.name == "einsum" else "", left, right, result)
         elif left.dim() >= 3 and right.dim() >= 3 and not is_weight(right) and not is_weight(left):
+            if function.name == "einsum":
+                if product := product_of(args[0], left, right):
+                    query, key = Seen("in.query", product.left, left), self._plain("in.key", right)
+                    if key.tensor is right:
+                        key = Seen("in.key", product.right.transpose(-1, -2), right)
+                        self._known.note(result, Scores(owner, query, key, product=product))
+                return
             key = self._plain("in.key", right, is_turned=True)
             added = (args[0],) if function.name == "baddbmm" else ()
             self._known.note(result, Scores(owner, Seen("in.query", left), key, masks=added))
+
+    def _mixed(
+        self, known: _Probabilities, equation: str, left: torch.Tensor, right: torch.Tensor, result: torch.Tensor
+    ) -> None:
+        value, out = self._plain("in.value", right), Seen("out", result)
+        if equation:
+            product = product_of(equation, left, right, known.num_tokens)
+            if product is None or value.tensor is not right:
+                return
+            value, out = Seen("in.value", product.right, right), Seen("out", product.arranged(result), result)
+        self._show(known.owner, [value, out], known.call)
 
     def _plain(self, port: str, tensor: torch.Tensor, *, is_turned: bool = False) -> Seen:
         """Keys or values [.., S, D] with as many heads as were projected; `is_turned`: given as [.., D, S]."""
@@ -113,9 +135,9 @@ class Attention:
             return
         tensors = [known.query, known.key, _number("in.scale", known.scale), *_masks(known.masks)]
         tensors += [_number("in.softcap", known.cap)] if known.cap is not None else []
-        tensors += [Seen("out.scores", scores), Seen("out.probabilities", result)]
+        tensors += [known.arranged("out.scores", scores), known.arranged("out.probabilities", result)]
         call = self._show(known.owner, tensors, None)
-        self._known.note(result, _Probabilities(known.owner, call))
+        self._known.note(result, _Probabilities(known.owner, call, known.query.tensor.shape[-2]))
 
     def _fused(self, owner: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
@@ -131,6 +153,18 @@ class Attention:
 _FLAGS = ("is_causal", "dropout_p", "enable_gqa")
 """Arguments that are taps where they are not what they are by default."""
 _MERGES = ("reshape", "flatten", "view", "contiguous", "repeat_interleave")
+
+
+def _factors(function: Function, args: tuple[Any, ...]) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """What a call multiplies; None where that is not two tensors."""
+    if function.kind is not Kind.PRODUCT or function.name == "addmm":
+        return None
+    given = args[1:] if function.name in ("einsum", "baddbmm") else args
+    if function.name == "einsum" and len(given) == 1 and isinstance(given[0], (list, tuple)):
+        given = tuple(given[0])
+    if len(given) < 2 or not all(isinstance(one, torch.Tensor) for one in given[:2]):
+        return None
+    return (given[0], given[1]) if function.name != "einsum" or len(given) == 2 else None
 
 
 def _masks(masks: Iterable[torch.Tensor]) -> list[Seen]:

@@ -41,7 +41,7 @@ _CARRIES = (
     "repeat_interleave nan_to_num cat narrow __imul__ __iadd__ __itruediv__ __isub__ __rmul__ __radd__ __mul__ __add__ "
     "__sub__ __truediv__"
 )
-PRODUCTS = frozenset({"matmul", "mm", "bmm", "baddbmm", "addmm"})
+PRODUCTS = frozenset({"matmul", "mm", "bmm", "baddbmm", "addmm", "einsum"})
 _NAMES = {
     "scaled_dot_product_attention": Kind.FUSED_ATTENTION,
     "softmax": Kind.SOFTMAX,

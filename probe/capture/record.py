@@ -41,7 +41,7 @@ def record(
     force: bool = False,
     target: dict[str, Any] | None = None,
     progress: Progress | None = None,
-    functional: str = "none",
+    functional: str = "auto",
 ) -> Iterator[None]:
     """Within this block, every call of `model` is recorded into the dump `path`; each call is one step.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from probe.capture.einsum import Product
 from probe.capture.hooks import Call
 
 
@@ -30,6 +31,14 @@ class Scores:
     """What they were multiplied by last: before tanh that is 1 / cap."""
     cap: float | None = None
     masks: tuple[torch.Tensor, ...] = ()
+    product: Product | None = None
+    """How their axes lie, where that is not as matmul has them."""
+
+    def arranged(self, port: str, tensor: torch.Tensor) -> "Seen":
+        """A tensor with the scores' axes, as [B, H, T, S]."""
+        if self.product is None or tensor.dim() != len(self.product.labels):
+            return Seen(port, tensor)
+        return Seen(port, self.product.arranged(tensor), tensor)
 
 
 def carried(known: Scores, name: str, args: tuple[Any, ...], argument: torch.Tensor) -> Scores:

@@ -29,7 +29,7 @@ def add_choice(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     what.add_argument(
         "--functional",
         choices=["auto", "all", "attention", "none"],
-        default="none",
+        default="auto",
         help="calls of torch functions between modules too: attention's query and key, softmax, ... "
         "(auto: what costs under a tenth)",
     )

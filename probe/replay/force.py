@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.overrides import _pop_mode_temporarily
 
-from probe.align.mapping import Pair, candidate_values
+from probe.align.mapping import Numbers, Pair, candidate_values
 from probe.capture.calling import watching_functions
 from probe.capture.hooks import Call, watching
 from probe.capture.scores import Seen
@@ -95,7 +95,16 @@ class Replay:
                     tensor, module = seen.tensor, responsible(origin.modules, owner)
                     if seen.port.startswith("in.mask") or seen.port == "out.scores":
                         tensor, values = _hiding(tensor), _hiding(torch.from_numpy(values)).numpy()
+                    values = self._without_padding(tensor, values)
                     self._meet(Meeting(pair, tensor, values, None, origin, module))
+
+    def _without_padding(self, computed: torch.Tensor, values: Numbers) -> Numbers:
+        """The candidate's values, but for those of padding [B, H, T, D], which need not agree."""
+        kept, shape = self._kept, tuple(computed.shape)
+        if kept is None or kept.all() or len(shape) != 4 or (shape[0], shape[2]) != kept.shape:
+            return values
+        padding = torch.from_numpy(~kept)[:, None, :, None]
+        return torch.where(padding, computed.cpu().double(), torch.from_numpy(values).double()).numpy()
 
     def _on_inputs(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inside = call.parent.name if call.parent else call.name

@@ -92,6 +92,15 @@ class Written(nn.Module):
             scores = query @ key.mT
             scores *= 8**-0.5
             scores = scores.softmax(dim=-1)
+        elif self.style == "einsum":
+            query, key, value = (tensor.transpose(1, 2) for tensor in (query, key, value))
+            scores = torch.einsum("bthd,bshd->bhts", query, key).mul(8**-0.5).softmax(-1)
+            return torch.einsum("bhts,bshd->bthd", scores, value)
+        elif self.style == "einsum of groups":
+            query, key, value = (tensor.transpose(1, 2) for tensor in (query, key, value))
+            query = query.unflatten(2, (4, 1))
+            scores = torch.softmax(torch.einsum("btkgd, bskd -> btkgs", [query, key]) / 8**0.5, -1)
+            return torch.einsum("btkgs,bskd->btkgd", scores, value)
         elif self.style == "written out":
             scores = torch.softmax(torch.matmul(query, key.transpose(2, 3)).div(8**0.5).float(), 3).to(query.dtype)
         else:
@@ -99,7 +108,7 @@ class Written(nn.Module):
         return self.dropout(scores) @ value
 
 
-@pytest.mark.parametrize("style", ["in place", "written out", "scaled before"])
+@pytest.mark.parametrize("style", ["in place", "written out", "scaled before", "einsum", "einsum of groups"])
 def test_any_way_of_writing_it_is_the_same_attention(tmp_path, style):
     torch.manual_seed(0)
     x = torch.randn(2, 6, 32)

@@ -86,6 +86,8 @@ class FunctionCalls(TorchFunctionMode):
         """Of the module calls under way, the memory of what they were given."""
         self._waiting: _Waiting | None = None
         self._counts: Counter[tuple[int, str, int, str]] = Counter()
+        self._blurred: dict[int, bool] = {}
+        """By id of a module, which lives as long as its hooks."""
         self._aside: tuple[Call, int] | None = None
         """The call during which this is no mode, and its place among modes."""
 
@@ -103,12 +105,16 @@ class FunctionCalls(TorchFunctionMode):
                 self._guarded(lambda: self._attention.carry(function.name, args, kwargs or {}, result))
             return result
         owner = self._current()
-        if owner is None or why_not_watched(owner.module):
+        if owner is None or self._is_blurred(owner.module):
             return func(*args, **(kwargs or {}))
         self._guarded(self._let_go)
         shown: list[Call | None] = [None]
         self._guarded(lambda: shown.append(self._before(owner, function, func, args, kwargs or {})))
-        result = func(*args, **(kwargs or {}))
+        try:
+            result = func(*args, **(kwargs or {}))
+        except BaseException:
+            self._waiting = None
+            raise
         self._guarded(lambda: self._after(owner, function, shown[-1], args, kwargs or {}, result))
         return result
 
@@ -133,6 +139,13 @@ class FunctionCalls(TorchFunctionMode):
         returned = memory(tensor for _, tensor in output_tensors(output))
         if waiting is not None and not (waiting.call.parent is call and waiting.made <= returned):
             self._show_late(waiting)
+
+    def _is_blurred(self, module: nn.Module) -> bool:
+        """Whether its own calls cannot be told from those of a part that was compiled in place, which has no hooks."""
+        if id(module) not in self._blurred:
+            compiled = (getattr(child, "_compiled_call_impl", None) is not None for child in module.children())
+            self._blurred[id(module)] = bool(why_not_watched(module)) or any(compiled)
+        return self._blurred[id(module)]
 
     def __exit__(self, *error: Any) -> None:
         if self._aside is None:

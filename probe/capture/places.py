@@ -13,7 +13,7 @@ def memory(tensors: Iterable[torch.Tensor]) -> Places:
     for tensor in tensors:
         try:
             places.add((tensor.data_ptr(), tensor.numel()))
-        except RuntimeError:  # a tensor without memory of its own
+        except (RuntimeError, ValueError):  # a tensor without memory of its own
             places.add((id(tensor), -1))
     return frozenset(places)
 

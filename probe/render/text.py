@@ -14,6 +14,8 @@ STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
 CONTEXT = 3
 """Rows shown before and after the first divergence."""
+HUGE = 1e8
+"""From here on a ratio's digits say nothing: of a mask, which has no rounding, it is as good as infinite."""
 
 
 def print_report(report: Report) -> None:
@@ -82,6 +84,7 @@ def _print_neighbourhood(out: Console, report: Report) -> None:
 def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | str, ...]:
     """Where some errors are estimates, each has its standard error last."""
     ratio = "" if tap.ratio is None else f"{tap.ratio:,.1f}" if tap.ratio < 100 else f"{tap.ratio:,.0f}"
+    ratio = f"{tap.ratio:.1e}" if tap.ratio is not None and tap.ratio >= HUGE else ratio
     return (
         ">" if is_first else "",
         Text(printable(tap.reference)),

@@ -59,12 +59,14 @@ def watching_functions(
     calls: FunctionCalls
 
     def before(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        guarded(lambda: calls.begin(call, args, kwargs))
-        return on_inputs(call, args, kwargs)
+        with calls.looking_away():
+            guarded(lambda: calls.begin(call, args, kwargs))
+            return on_inputs(call, args, kwargs)
 
     def after(call: Call, output: Any) -> Any:
-        guarded(lambda: calls.end(call, output))
-        return on_output(call, output)
+        with calls.looking_away():
+            guarded(lambda: calls.end(call, output))
+            return on_output(call, output)
 
     with watching(model, before, after) as current:
         calls = FunctionCalls(current, on_function, guarded)
@@ -86,6 +88,7 @@ class FunctionCalls(TorchFunctionMode):
         """Of the module calls under way, the memory of what they were given."""
         self._waiting: _Waiting | None = None
         self._counts: Counter[tuple[int, str, int, str]] = Counter()
+        self._looks_away = False
         self._blurred: dict[int, bool] = {}
         """By id of a module, which lives as long as its hooks."""
         self._aside: tuple[Call, int] | None = None
@@ -94,7 +97,7 @@ class FunctionCalls(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if torch.compiler.is_compiling():
+        if self._looks_away or torch.compiler.is_compiling():
             return func(*args, **(kwargs or {}))
         function = FUNCTIONS.get(func)
         if function is None or function.kind is Kind.CARRIES:
@@ -117,6 +120,15 @@ class FunctionCalls(TorchFunctionMode):
             raise
         self._guarded(lambda: self._after(owner, function, shown[-1], args, kwargs or {}, result))
         return result
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Within this block, calls are the hooks' own."""
+        before, self._looks_away = self._looks_away, True
+        try:
+            yield
+        finally:
+            self._looks_away = before
 
     def begin(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module is called."""

@@ -10,17 +10,18 @@ APPROXIMATE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e
 
 
 def approximate_place(
-    rows: Sequence[TapComparison], noises: Sequence[float]
+    rows: Sequence[TapComparison], noises: Sequence[float], dtypes: Sequence[str]
 ) -> tuple[Place | None, tuple[Finding, ...]]:
     """The first tap whose error is far above what its dtype gathers; inherited error is not told apart.
 
-    `noises` are what either run's own repetition shows there, end to end and relative to the tap.
+    `noises` are what either run's own repetition shows there, end to end and relative to the tap; `dtypes` are the
+    reference's.
     """
     gathered = 0.0
     """What the coarsest dtype gathers among the taps so far that differ: a loss in float32 is made of such logits."""
-    for row, noise in zip(rows, noises, strict=True):
+    for row, noise, dtype in zip(rows, noises, dtypes, strict=True):
         if row.rel_l2:
-            gathered = max(gathered, APPROXIMATE.get(row.dtype, 0.0))
+            gathered = max(gathered, *(APPROXIMATE.get(one, 0.0) for one in (row.dtype, dtype)))
         limit = max(gathered, ABOVE_FLOOR * noise)
         if row.rel_l2 > limit:
             module = row.reference.rpartition(":")[0]

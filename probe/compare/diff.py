@@ -82,7 +82,8 @@ def diff(
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.shown, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
-            first, found = approximate_place([row for row, _ in firm], noises)
+            dtypes = [pair.reference.dtype for _, pair in firm]
+            first, found = approximate_place([row for row, _ in firm], noises, dtypes)
         back = compare_gradients(ours, theirs, mapping, rows, forward_diverged=first is not None)
         first, found, rows = first or back.first, (*found, *back.findings), (*rows, *back.rows)
         return Report(

@@ -56,6 +56,8 @@ def print_tap(dump: Dump, tap: Tap) -> None:
     prose(out, Text(f"{printable(tap.module) or '(the model itself)'}, a {printable(tap.module_class)}"), "module")
     prose(out, Text(f"{list(tap.shape)} {printable(tap.dtype)}"), "tensor")
     figures = f"{s.minimum:.6g} to {s.maximum:.6g}, mean {s.mean:.6g}, std {s.std:.6g}, l2 {s.l2:.6g}"
+    if dump.detail.is_sketched(tap.shape, tap.dtype):
+        figures = f"l2 {s.l2:.6g}; of a sketched tensor no more was measured"
     prose(out, Text(figures), "values")
     if s.num_nan or s.num_inf:
         prose(out, Text(f"of which {s.num_nan} NaN and {s.num_inf} infinite", style="bold red"), " ")
@@ -78,13 +80,15 @@ def _table(dump: Dump) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("tap", "shape", "dtype"):
         table.add_column(title, overflow="fold")
-    for title in ("min", "max", "mean", "std"):
+    for title in ("min", "max", "mean", "std", *(("l2",) if dump.detail.num_projections else ())):
         table.add_column(title, justify="right")
     for tap in (*dump.taps, *dump.gradients):
         s = tap.statistics
         bad = "  NaN!" if s.num_nan else "  inf!" if s.num_inf else ""
         name = f"{tap.step}/{tap.name}" if len(dump.steps) > 1 else tap.name
         shape = "x".join(map(str, tap.shape)) or "scalar"
-        figures = (number(value) for value in (s.minimum, s.maximum, s.mean, s.std))
+        figures = ["" if value != value else number(value) for value in (s.minimum, s.maximum, s.mean, s.std)]
+        if dump.detail.num_projections:
+            figures.append(number(s.l2))
         table.add_row(Text(printable(name) + bad), shape, Text(printable(tap.dtype)), *figures)
     return table

@@ -59,7 +59,10 @@ def test_show_says_what_a_dump_has_kept(recorded, probe: Run):
     one, _ = recorded("--sketch", "4")
     text = probe("show", one).out
     assert "kept      sketches: 4 projections and the norm of each token, where that is smaller" in text
-    assert "not kept: the dump holds sketches" in probe("show", one, "blocks.1:out").out
+    assert "nan" not in text
+    tap = probe("show", one, "blocks.1:out").out
+    assert "; of a sketched tensor no more was measured\n" in tap
+    assert "not kept: the dump holds sketches" in tap
     shown = json.loads(probe("show", one, "--json").out)
     assert shown["detail"] == {"num_projections": 4, "seed": 0, "has_values": True, "tokens": None}
     assert json.loads(probe("show", one, "blocks.1:out", "--json").out)["values"] is None

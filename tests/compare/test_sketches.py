@@ -188,3 +188,15 @@ def test_of_statistics_that_agree_nothing_is_claimed(tmp_path):
     assert report.verdict is Verdict.NOISE
     assert report.undecided
     assert not probe.diff(record(model, fed, one, sketch=16), record(candidate, fed, other, sketch=16)).undecided
+
+
+@pytest.mark.parametrize("how", [{"sketch": 16}, {"stats_only": True}, {}], ids=["sketch", "statistics", "values"])
+@pytest.mark.parametrize("narrow", ["reference", "candidate"])
+def test_an_honest_run_in_a_smaller_dtype_is_noise_without_a_replay(how, narrow, tmp_path):
+    for name in ("llama", "gemma3", "gpt2"):
+        model, fed = model_and_inputs(name)
+        paths = {}
+        for side in ("reference", "candidate"):
+            run = copy.deepcopy(model).bfloat16() if side == narrow else model
+            paths[side] = record(run, fed, tmp_path / f"{side}.h5", **how)
+        assert probe.diff(paths["reference"], paths["candidate"], replay=False).verdict is Verdict.NOISE

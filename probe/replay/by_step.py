@@ -46,7 +46,8 @@ def by_step(
 ) -> tuple[StepError, ...]:
     """One a step, in order; none where no axis is that of the tokens. `floor` is that of the whole tap.
 
-    A row's own rounding may happen to be small: what the whole tap's rows have in the mean is expected of it too.
+    A row's own rounding may happen to be small: what the whole tap's rows have in the mean is expected of it too, and
+    of a single row what the worst of them has, since attention that is sharp in one place rounds more there.
     """
     axis = token_axis(exact.shape, spans[-1].stop)
     if axis is None or not exact.is_floating_point():
@@ -56,15 +57,18 @@ def by_step(
     error_T = _squares(torch.where(same, 0.0, c - r), axis)
     norm_T = _squares(torch.where(r.isfinite(), r, 0.0), axis)
     rounding_T = np.zeros_like(norm_T) if low is None else _squares((low.reshape(r.shape).double() - r), axis)
+    finite = np.isfinite(rounding_T)
+    worst = math.sqrt(np.max(rounding_T, initial=0.0, where=finite))
+    worst_share = math.sqrt(np.max(rounding_T / np.maximum(norm_T, 1e-300), initial=0.0, where=finite))
     starts = [span.start for span in spans]
     sums = [np.sqrt(np.add.reduceat(squares, starts)) for squares in (error_T, rounding_T, norm_T)]
     found = []
     for span, error, rounding, norm in zip(spans, *(part.tolist() for part in sums), strict=True):
         usual = floor * math.sqrt(span.size / spans[-1].stop)
-        least = max(usual, norm * roundoff, rounding if math.isfinite(rounding) else 0.0)
-        found.append(
-            StepError(span.step, span.start, span.stop, error if math.isfinite(error) else math.inf, least, norm)
-        )
+        of_few = min(norm * worst_share, worst) / math.sqrt(span.size)
+        least = max(usual, of_few, norm * roundoff, rounding if math.isfinite(rounding) else 0.0)
+        own = error if math.isfinite(error) else math.inf
+        found.append(StepError(span.step, span.start, span.stop, own, least, norm))
     return tuple(found)
 
 

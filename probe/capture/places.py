@@ -10,11 +10,12 @@ Places = frozenset[tuple[int, int]]
 def memory(tensors: Iterable[torch.Tensor]) -> Places:
     """Addresses, each with a number of elements: equal for a view of all of a tensor."""
     places = set()
-    for tensor in tensors:
-        try:
-            places.add((tensor.data_ptr(), tensor.numel()))
-        except (RuntimeError, ValueError):  # a tensor without memory of its own
-            places.add((id(tensor), -1))
+    with torch._C.DisableTorchFunction():  # or each question is asked of every mode
+        for tensor in tensors:
+            try:
+                places.add((tensor.data_ptr(), tensor.numel()))
+            except (RuntimeError, ValueError):  # a tensor without memory of its own
+                places.add((id(tensor), -1))
     return frozenset(places)
 
 

@@ -1,10 +1,8 @@
 """probe.record: within its block, what every module of a model is given and returns goes into a dump."""
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,13 @@ from probe.capture.budget import Functional
 from probe.capture.calling import watching_functions
 from probe.capture.hooks import watching
 from probe.capture.recorder import Recorder
+from probe.capture.selection import Selection
 from probe.dump import DumpWriter
 from probe.dump.detail import chosen_detail
 from probe.errors import ProbeError
 
 Progress = Callable[[int, int], None]
 """Called after each tap with the number of taps and of bytes so far."""
-
-_CALL = re.compile(r"((^|\.|(?<=\*))@[a-z_*][^.@]*(\.\d+)?)?(@[\d*]+)?$")
-"""What a tap's name says, after the module's name, of which call it was, or of a function that the module calls."""
 
 
 @contextmanager
@@ -65,13 +61,8 @@ def record(
     longer; stats_only has nothing to compress.
     """
     detail = chosen_detail(sketch, stats_only=stats_only, tokens_slice=tokens_slice)
-    names = [name for name, _ in model.named_modules()]
-    for pattern in (*include, *exclude):
-        module = _CALL.sub("", pattern.partition(":")[0])
-        if not any(fnmatchcase(name, module) for name in names):
-            like = ", ".join(names[1:4])
-            hint = f"names look like {like}" if like else "the model has no modules inside; its own taps are ':*'"
-            raise ProbeError(f"no module's name matches {pattern!r}", hint=hint)
+    selection = Selection(include, exclude)
+    selection.check(model)
     if compress and stats_only:
         raise ProbeError("statistics alone have nothing to compress", hint="leave one of the two away")
     if gradients and tokens_slice is not None:
@@ -83,7 +74,7 @@ def record(
     process = os.getpid()
     recorder = None
     try:
-        recorder = Recorder(model, writer, include, exclude, progress, kinds, gradients, detail)
+        recorder = Recorder(model, writer, selection, progress, kinds, gradients, detail)
         recorder.describe(target)
         hooks = recorder.on_inputs, recorder.on_output
         with (

@@ -2,8 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable
 from functools import partial
 from threading import RLock
 from typing import Any
@@ -14,11 +13,13 @@ from torch import nn
 from probe.capture.arguments import named_arguments, named_tensors
 from probe.capture.budget import Budget, Functional
 from probe.capture.device import has_streams
+from probe.capture.ending import failed, nothing_recorded
 from probe.capture.environment import config, environment
 from probe.capture.gradients import Gradients
 from probe.capture.hooks import Call, why_not_watched
 from probe.capture.past import Past
 from probe.capture.scores import Seen
+from probe.capture.selection import Selection
 from probe.capture.sink import Sink
 from probe.capture.structure import input_tensors, output_tensors
 from probe.capture.tensors import dtype_name, why_not_stored
@@ -37,8 +38,7 @@ class Recorder:
         self,
         model: nn.Module,
         writer: DumpWriter,
-        include: Sequence[str],
-        exclude: Sequence[str],
+        selection: Selection,
         progress: Callable[[int, int], None] | None,
         functional: Functional,
         gradients: bool,
@@ -47,8 +47,7 @@ class Recorder:
         self._model = model
         self._writer = writer
         self._sink = Sink(writer, detail, pinned=any(has_streams(weight.device) for weight in model.parameters()))
-        self._include = include
-        self._exclude = exclude
+        self._selection = selection
         self._progress = progress
         self._detail = detail
         self._skipped: dict[str, str] = {}
@@ -133,11 +132,8 @@ class Recorder:
             return
         self._writer.discard()
         if self._trouble is None:
-            raise self._nothing_recorded()
-        raise ProbeError(
-            f"recording into {self._writer.path} failed after {self._writer.num_taps} taps: {self._trouble}",
-            hint=getattr(self._trouble, "hint", None) or "make room, write to another disk, or record less (--include)",
-        ) from self._trouble
+            raise nothing_recorded(self._writer.path, self._num_calls, self._skipped)
+        raise failed(self._writer.path, self._writer.num_taps, self._trouble) from self._trouble
 
     def keep_partial(self) -> None:
         """Leave what was recorded so far under the temporary name."""
@@ -150,23 +146,6 @@ class Recorder:
         except Exception as error:
             self._trouble = self._trouble or error
         self._trouble = self._trouble or self._sink.trouble
-
-    def _nothing_recorded(self) -> ProbeError:
-        what = f"nothing was recorded into {self._writer.path}"
-        if not self._num_calls:
-            return ProbeError(
-                f"{what}: no module of the model ran inside the block",
-                hint="call the model itself inside 'with probe.record(model, path):', not a compiled or wrapped copy",
-            )
-        if self._skipped:
-            name, reason = next(iter(self._skipped.items()))
-            return ProbeError(
-                f"{what}: {len(self._skipped)} tensors were left out, as {name!r}: {reason}",
-                hint="record other modules too (--include, --exclude)",
-            )
-        return ProbeError(
-            f"{what}: no tap of what ran matches", hint="see --include and --exclude; a tap is 'layer:out'"
-        )
 
     def guarded(self, work: Callable[[], None]) -> None:
         """The boundary between our work and the user's run: what goes wrong in `work` ends the recording alone."""
@@ -196,7 +175,7 @@ class Recorder:
         names = set()
         for port, tensor in tensors:
             name = tap_name(call.name, call.number, port)
-            if not self._wanted(call.name, name):
+            if not self._selection.has(call.name, name):
                 continue
             if name in names:
                 self._skipped[name] = "another tensor beside it has the same name"
@@ -227,8 +206,3 @@ class Recorder:
 
     def _store(self, tap: Tap, tensor: torch.Tensor) -> None:
         self._budget.spent(tap, self._sink.add(tap, tensor), tensor.nbytes)
-
-    def _wanted(self, module: str, tap: str) -> bool:
-        if self._include and not any(fnmatchcase(module, p) or fnmatchcase(tap, p) for p in self._include):
-            return False
-        return not any(fnmatchcase(module, p) or fnmatchcase(tap, p) for p in self._exclude)

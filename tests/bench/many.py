@@ -38,7 +38,7 @@ def loop(num_taps: int, length: int, path: Path | None) -> None:
         if path is None:
             model(x)
             return
-        with probe.record(model, path):
+        with probe.record(model, path, functional="none"):
             model(x)
 
 

@@ -16,8 +16,8 @@ from tests.bench.measurement import Line, in_turn, milliseconds, ratio_line
 ALLOWED = 1.05
 
 
-def record(model: nn.Module, ids: torch.Tensor, path: Path) -> None:
-    with torch.no_grad(), probe.record(model, path):
+def record(model: nn.Module, ids: torch.Tensor, path: Path, functional: str = "none") -> None:
+    with torch.no_grad(), probe.record(model, path, functional=functional):
         model(ids)
 
 
@@ -39,11 +39,17 @@ def recording(model: nn.Module, ids: torch.Tensor, folder: Path) -> list[Line]:
         "forward": forward(model, ids),
         "write": lambda: write(content, plain),
         "record": lambda: record(model, ids, dump),
+        "record functions too": lambda: record(model, ids, dump, "auto"),
     }
     seconds = in_turn(9, actions, tidy)
     subject = f"record {num_taps} taps, {num_bytes / 1e6:,.0f} MB / forward + one raw write"
     return [
         ratio_line(subject, seconds["record"], [seconds["forward"], seconds["write"]], ALLOWED),
+        ratio_line(
+            "  and functions where they cost under a tenth of the bytes / the same",
+            seconds["record functions too"],
+            [seconds["forward"], seconds["write"]],
+        ),
         cold_weights(model, float(np.median(seconds["forward"]))),
     ]
 

@@ -50,6 +50,10 @@ class Attention:
         factors = _factors(function, args)
         return factors is not None and isinstance(self._known.get(factors[0]), _Probabilities)
 
+    def minds(self, name: str) -> bool:
+        """Whether `carry` may have anything to do after a call of that name; mostly not."""
+        return name in _MERGES or bool(self._known)
+
     def carry(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """After a call that leaves a tensor what it is."""
         if not isinstance(result, torch.Tensor):
@@ -152,7 +156,7 @@ class Attention:
 
 _FLAGS = ("is_causal", "dropout_p", "enable_gqa")
 """Arguments that are taps where they are not what they are by default."""
-_MERGES = ("reshape", "flatten", "view", "contiguous", "repeat_interleave")
+_MERGES = frozenset({"reshape", "flatten", "view", "contiguous", "repeat_interleave"})
 
 
 def _factors(function: Function, args: tuple[Any, ...]) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -104,7 +104,7 @@ class FunctionCalls(TorchFunctionMode):
             if self._waiting is not None and writes(func, args, kwargs or {}):
                 self._guarded(self._let_go)
             result = func(*args, **(kwargs or {}))
-            if function is not None:
+            if function is not None and self._attention.minds(function.name):
                 self._guarded(lambda: self._attention.carry(function.name, args, kwargs or {}, result))
             return result
         owner = self._current()

@@ -67,6 +67,7 @@ def _estimate(r: TapSketch, c: TapSketch, detail: Detail, num_channels: int, is_
 def relative_stderr(d_NK: NDArray[np.float64], num_projections: int, num_channels: int) -> float:
     """Of ||d_NK|| as an estimate of the norm of what was sketched; see probe.dump.projection.
 
+    Two of them cover 95 % at 64 projections, and 92 % at 16: what is estimated too low has too small an error too.
     With M = d^T d, ||M||_F / tr M stands for ||X^T X||_F / tr(X^T X), which it exceeds: 1 where all tokens err alike.
     """
     gram = d_NK.T @ d_NK if d_NK.shape[0] > d_NK.shape[1] else d_NK @ d_NK.T

@@ -33,11 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A skipped test says nothing by itself: that devices were not tested is said aloud."""
+    """What a dot does not say: that devices were not tested, and how many spoiled dumps were."""
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_ACCELERATOR in str(report.longrepr)]
     if skipped:
         terminalreporter.section("NOT TESTED: devices", red=True, bold=True)
         terminalreporter.line(f"{len(skipped)} tests were skipped, since {NO_ACCELERATOR}. On one: pytest -m gpu")
+    passed = terminalreporter.stats.get("passed", [])
+    spoiled = sum(int(value) for report in passed for name, value in report.user_properties if name == "spoiled dumps")
+    if spoiled:
+        terminalreporter.line(f"{spoiled:,} spoiled dumps were read or refused, and nothing else happened")
 
 
 @pytest.fixture

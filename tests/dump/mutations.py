@@ -86,6 +86,9 @@ def spoiled_rows(whole: bytes, path: Path, draw: Draw) -> None:
     with h5py.File(path, "r+", libver=("v108", "v110")) as file:
         for _ in range(draw.choice([1, 1, 2, 4])):
             table = file[draw.choice(["taps", "taps", "weights", "repetition"])]
+            if draw.random() < 0.1:
+                _inflate(file, table.name, draw)
+                return
             rows = table[()]
             column = draw.choice(rows.dtype.names)
             row = draw.randrange(len(rows))
@@ -98,6 +101,14 @@ def spoiled_rows(whole: bytes, path: Path, draw: Draw) -> None:
                 limits = np.iinfo(kind)
                 rows[column][row] = draw.choice([limits.min, limits.max, 0, 1, 10**9, 3, limits.max // 2])
             table[...] = rows
+
+
+def _inflate(file: h5py.File, name: str, draw: Draw) -> None:
+    """The same columns, and rows without end that take no room on the disk."""
+    kind, count = file[name].dtype, draw.choice([10**6, 10**8, 10**9])
+    del file[name]
+    chunk = draw.choice([1000, min(count, (1 << 32) // kind.itemsize - 1)])
+    file.create_dataset(name, (count,), kind, chunks=(chunk,), compression=draw.choice(["gzip", None]))
 
 
 def _texts(rows: Any) -> list[str]:

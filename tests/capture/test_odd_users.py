@@ -150,8 +150,11 @@ def test_a_recording_within_a_recording_of_the_same_model(tmp_path):
         assert torch.equal(model(fed()), expected)
     with probe.open(tmp_path / "outer.h5") as outer, probe.open(tmp_path / "inner.h5") as inner:
         assert (len(outer.steps), len(inner.steps)) == (2, 1)
-        assert [tap.name for tap in inner.taps] == [tap.name for tap in outer.taps if tap.step == 0]
-        assert all((inner.bits(tap) == outer.bits(outer.tap(tap.name))).all() for tap in inner.taps)
+        names = [[tap.name for tap in dump.taps if tap.step == 0 and "@" not in tap.name] for dump in (inner, outer)]
+        assert names[0] == names[1]
+        assert all(
+            (inner.bits(tap) == outer.bits(outer.tap(tap.name))).all() for tap in inner.taps if tap.name in names[1]
+        )
 
 
 def test_the_same_file_twice_is_refused_and_the_first_recording_goes_on(tmp_path):

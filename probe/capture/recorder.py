@@ -162,13 +162,15 @@ class Recorder:
         arguments = named_arguments(call.module, args, kwargs)
         if past := self._past.before(arguments):
             self._sink.later(self._writer.add_past, call.step, past)
-        self._cut.feed(call.step, named_tensors(arguments))
+        storable = []
         for name, tensor in named_tensors(arguments):
             place = f"inputs/{call.step}/{name}"
             if reason := why_not_stored(tensor):
                 self._skipped[place] = reason
             else:
+                storable.append((name, tensor))
                 self._stored_or_skipped(place, partial(self._sink.add_input, call.step, name, tensor))
+        self._cut.feed(call.step, storable)
 
     def _record(self, call: Call, tensors: Iterable[tuple[str, torch.Tensor]], function: str = "") -> None:
         self._num_calls += 1

@@ -33,6 +33,10 @@ from probe.tap import Statistics, Tap
 CAPACITY = 64 << 20
 """Bytes of copies that wait to be written."""
 
+SMALL = 1 << 14
+"""Bytes: so few take memory of their own, which costs less than to keep account of their place. Backlog's most pieces
+of work bound what waits."""
+
 
 @dataclass(slots=True)
 class Stored:
@@ -99,6 +103,9 @@ class Sink:
         A tensor that would take much of the memory is not copied: the run waits until it is written.
         """
         num_bytes = num_stored_bytes(tensor)
+        if num_bytes <= SMALL and tensor.is_cpu and is_ordinary(tensor):
+            self._backlog.add(partial(work, plain_bits(tensor).numpy().copy().view(storage(dtype_name(tensor.dtype)))))
+            return num_bytes
         if num_bytes > self._backlog.capacity // 4:
             self._backlog.add(partial(work, to_bits(tensor)))
             self._backlog.drain()

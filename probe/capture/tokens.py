@@ -64,8 +64,10 @@ class Cut:
 
 def kept_part(tensor: torch.Tensor, shape: Shape, tokens: Slice | None) -> torch.Tensor:
     """The part of a tensor that has the shape of `Cut.shape`; a view."""
+    if tokens is None:
+        return tensor
     axis = next((axis for axis, size in enumerate(shape) if size != tensor.shape[axis]), None)
-    if axis is None or tokens is None:
+    if axis is None:
         return tensor
     start, stop, _ = slice(*tokens).indices(tensor.shape[axis])
     return tensor.detach().narrow(axis, start, stop - start)

@@ -23,9 +23,9 @@ def planned(
     """The calls, and notes. ProbeError where the model cannot be run so.
 
     `recorded` are the sizes of another run's steps, whose tokens `inputs` holds: None where they are nobody's. They
-    are followed; with `decode`, its last tokens are decoded one by one, and all before them are the prefill. Without
-    another run, as many are decoded after `inputs`, each the model's own likeliest. The prefill comes `chunk` tokens
-    at a time.
+    are followed, with the positions that it was given or with none; with `decode`, its last tokens are decoded one by
+    one, and all before them are the prefill. Without another run, as many are decoded after `inputs`, each the
+    model's own likeliest. The prefill comes `chunk` tokens at a time.
     """
     for flag, number, least in (("--decode", decode, 0), ("--chunk", chunk, 1)):
         if number is not None and number < least:
@@ -56,7 +56,8 @@ def planned(
             hint="a whole text in one call: the same command without --decode and --chunk",
         )
     _check_padding(inputs, ids)
-    return Calls(_with_positions(model, inputs, ids), ids, sizes, num_greedy, kept), []
+    fed = _with_positions(model, inputs, ids) if recorded is None else inputs
+    return Calls(fed, ids, sizes, num_greedy, kept), []
 
 
 def _sizes(num_tokens: int, recorded: tuple[int, ...] | None, decode: int | None, chunk: int | None) -> tuple[int, ...]:

@@ -106,6 +106,16 @@ def test_chunks_and_steps_of_the_same_tokens_say_what_one_prefill_says(name):
         assert torch.equal(run.likeliest, whole.argmax(-1))
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2", "whisper"])
+def test_behind_padding_another_run_is_followed_with_its_positions_or_as_it_with_none(name):
+    tokens, mask, before = ids(9), left_padded()["attention_mask"], "decoder_" if name == "whisper" else ""
+    inputs = {**fed(name, tokens), f"{before}attention_mask": mask}
+    whole = played(tiny(name), inputs).output.logits
+    assert torch.equal(played(tiny(name), inputs, recorded=(9,), decode=3).likeliest, whole.argmax(-1))
+    own = {f"{before}position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+    assert planned(tiny(name), {**inputs, **own}, (9,), decode=3)[0].inputs.keys() == {**inputs, **own}.keys()
+
+
 def test_steps_of_another_run_are_followed_cut_elsewhere_or_put_into_one():
     def sizes(recorded, **how):
         return planned(tiny("gpt2"), {"input_ids": ids(12)}, recorded, **how)[0].sizes

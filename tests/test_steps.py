@@ -45,7 +45,7 @@ def test_chunks_agree_with_decoding_after_a_prefill(name, tmp_path):
     assert compared(tmp_path, model, model, CHUNKED, against=DECODED).verdict is not Verdict.DIVERGED
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2", "mixtral"])
+@pytest.mark.parametrize("name", MODELS)
 def test_padding_on_the_left_agrees_too(name, tmp_path):
     mask_BT = torch.ones(2, TOKENS, dtype=torch.long)
     mask_BT[0, :3] = 0

@@ -54,6 +54,11 @@ def test_a_bug_of_the_cache_is_seen_at_its_layer_and_step(name, words, place, st
     assert [finding["module"] for finding in found["findings"]] == [place]
 
 
+def test_a_mamba_of_transformers_that_begins_anew_with_every_chunk_is_seen_to(probe: Run):
+    code, found = report(probe, *TOKENS, "--arg", "name=mamba", "--chunk", "6")
+    assert (code, found["first"]["module"], found["first"]["step"]) == (1, "backbone.layers.0.mixer", 1)
+
+
 def test_a_port_that_keeps_its_cache_itself_is_told_where_its_tokens_stand(probe: Run):
     port = "py:tests.own_cache:build"
     sound = json.loads(probe("selftest", port, *TOKENS, "--json").out)

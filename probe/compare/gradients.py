@@ -37,7 +37,7 @@ class Gradients:
 def compare_gradients(
     ours: Dump, theirs: Dump, mapping: Mapping, forward: Sequence[TapComparison], *, forward_diverged: bool
 ) -> Gradients:
-    """`forward`: the rows of `mapping`. Places are judged only where the forward run is at fault nowhere."""
+    """`forward`: the rows of what `mapping` shows. Places are judged only where the forward run is at fault nowhere."""
     sides = {"reference": ours, "candidate": theirs}
     without = [side for side, dump in sides.items() if not dump.gradients]
     if without:
@@ -79,5 +79,9 @@ def _limit(dtypes: Collection[str], mapping: Mapping, forward: Sequence[TapCompa
     """Relative error that honest gradients may have: as gathered in the coarsest dtype that either run computed in, or
     in proportion to what the forward runs differ by."""
     gathered = max(APPROXIMATE.get(dtype, 0.0) for dtype in dtypes)
-    firm = [row for row, pair in zip(forward, mapping.pairs, strict=True) if pair.firm and row.dtype in APPROXIMATE]
-    return max(gathered, OVER_FORWARD * max((row.rel_l2 for row in firm), default=0.0), LEAST)
+    of_modules = (
+        row.rel_l2
+        for row, pair in zip(forward, mapping.shown, strict=True)
+        if pair.firm and row.dtype in APPROXIMATE and not pair.reference.is_functional
+    )
+    return max(gathered, OVER_FORWARD * max(of_modules, default=0.0), LEAST)

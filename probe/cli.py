@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from probe import __version__
 from probe.commands import COMMANDS
+from probe.commands.arguments import joined
 from probe.errors import ProbeError
 from probe.render.progress import say
 
@@ -63,7 +64,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the only place that knows exit codes."""
-    words = sys.argv[1:] if argv is None else argv
+    words = joined(sys.argv[1:] if argv is None else argv)
     args = build_parser(words).parse_args(words)
     if args.no_color:
         os.environ["NO_COLOR"] = "1"

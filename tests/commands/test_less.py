@@ -85,3 +85,10 @@ def test_show_says_what_a_dump_has_kept(recorded, probe: Run):
 def test_what_makes_no_sense_is_refused(words: list[str], error: str, refused: Refused):
     assert refused("dump", BUILD, "--tokens", "1,2", "-o", "x.h5", *words).error == error
     assert not Path("x.h5").exists()
+
+
+def test_the_last_tokens_are_asked_for_as_the_help_says(probe: Run):
+    for words, kept in ((["-2:"], 2), (["-4:-1"], 3)):
+        told = ["--tokens", "1,2,3,4,5", "-o", "last.h5", "--force"]
+        assert probe("dump", BUILD, *told, "--tokens-slice", *words).code == 0
+        assert json.loads(probe("show", "last.h5", "blocks.1:out", "--json").out)["shape"][1] == kept

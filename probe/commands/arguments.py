@@ -12,7 +12,7 @@ _BACKWARDS = re.compile(r"-\d+:(-?\d+)?")
 
 
 def joined(words: Sequence[str]) -> list[str]:
-    """`--tokens-slice -8:` as `--tokens-slice=-8:`: argparse takes what begins with "-" for an option, numbers apart."""
+    """`--tokens-slice -8:` as `--tokens-slice=-8:`: argparse takes it for an option, as it is no number."""
     found: list[str] = []
     for word in words:
         if found and found[-1].startswith("--") and _BACKWARDS.fullmatch(word):

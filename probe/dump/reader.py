@@ -351,5 +351,5 @@ def _not_hdf5(path: Path, descriptor: int, error: OSError) -> ProbeError:
         return ProbeError(f"{path} is a damaged HDF5 file", hint="copy it again, or record it again")
     return ProbeError(
         f"{path} is not an HDF5 file",
-        hint="record one with 'probe dump TARGET -o FILE'; to read arrays of other tools see 'probe import'",
+        hint="record one with 'probe dump TARGET -o FILE'",
     )

@@ -53,7 +53,7 @@ def print_tap(dump: Dump, tap: Tap) -> None:
     s = tap.statistics
     place = f"{printable(tap.name)}   step {tap.step}, number {tap.order} in order of execution"
     prose(out, Text(place, style="bold"))
-    prose(out, Text(f"{printable(tap.module) or '(the model itself)'}, a {printable(tap.module_class)}"), "module")
+    prose(out, Text(f"{printable(tap.module) or '(the model itself)'}: {printable(tap.module_class)}"), "module")
     prose(out, Text(f"{list(tap.shape)} {printable(tap.dtype)}"), "tensor")
     figures = f"{s.minimum:.6g} to {s.maximum:.6g}, mean {s.mean:.6g}, std {s.std:.6g}, l2 {s.l2:.6g}"
     if dump.detail.is_sketched(tap.shape, tap.dtype):

@@ -20,7 +20,7 @@ def test_one_tap_is_shown_with_its_statistics_and_values(reference: Path, probe:
     with Dump(reference) as dump:
         values = dump["blocks.1:out"]
     text = probe("show", reference, "blocks.1:out").out
-    assert "module    blocks.1, a Block\ntensor    [1, 5, 16] float32\n" in text
+    assert "module    blocks.1: Block\ntensor    [1, 5, 16] float32\n" in text
     assert f"values    {values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}" in text
 
 

@@ -49,8 +49,10 @@ def replayed(
             message = f"{error}; {error.hint}; until then places are approximate"
             return Replayed(TrustCheck("replay", Status.WARN, message))
         if loadable is None:
-            message = f"{ours.path} does not say how to load its model again: places are approximate; "
+            message = (
+                f"{ours.path} does not say how to load its model again: places are approximate; "
                 "give --reference TARGET, or reference=model"
+            )
             return Replayed(TrustCheck("replay", Status.WARN, message))
         progress("loading the reference", 0, 0)
         environment = ours.environment

@@ -62,8 +62,11 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize("kind", CAUSES)
-@pytest.mark.parametrize("name", ATTENTIVE)
+EVERYWHERE = ("stale", "position", "window")
+BUGS = [(name, kind) for name in ATTENTIVE for kind in CAUSES if kind in EVERYWHERE or name in ("llama", "whisper")]
+
+
+@pytest.mark.parametrize(("name", "kind"), BUGS)
 def test_a_cache_bug_is_seen_at_its_layer_and_step_and_named(name, kind, tmp_path):
     model, step = tiny(name), 3
     report = compared(tmp_path, model, planted(copy.deepcopy(model), kind, layer=1, step=step))
@@ -76,7 +79,7 @@ def test_a_cache_bug_is_seen_at_its_layer_and_step_and_named(name, kind, tmp_pat
     assert report.explained == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["stale", "position", "window"])
+@pytest.mark.parametrize("kind", EVERYWHERE)
 def test_a_cache_bug_is_named_in_bfloat16(kind, tmp_path):
     model = tiny("llama", dtype=torch.bfloat16)
     report = compared(tmp_path, model, planted(copy.deepcopy(model), kind, layer=1, step=2))
@@ -105,7 +108,7 @@ def test_a_prefill_is_compared_with_what_a_longer_run_began_with(tmp_path):
     record_steps(model, paths[1], ids_BT, DECODED)
     report = probe.diff(*paths, reference=model)
     assert report.verdict is not Verdict.DIVERGED
-    assert all(row.shape[1] != TOKENS for row in report.taps)
+    assert not any(TOKENS in row.shape for row in report.taps)
 
 
 def test_calls_that_do_not_go_on_from_each_other_stay_steps(tmp_path):

@@ -69,7 +69,7 @@ def planted(request, folder):
     for side, run in (("reference", model), ("candidate", candidate)):
         for how, kept in (("full", {}), ("sketch", {"sketch": 16}), ("statistics", {"stats_only": True})):
             record(run, fed, folder / f"{side}-{how}.h5", **kept)
-    return folder, PLANTS[request.param]
+    return folder, PLANTS[request.param], diff(folder, "full", "full")
 
 
 def diff(folder, reference, candidate):
@@ -78,8 +78,8 @@ def diff(folder, reference, candidate):
 
 @pytest.mark.parametrize(("reference", "candidate"), [("sketch", "sketch"), ("full", "sketch"), ("sketch", "full")])
 def test_signs_are_found_where_they_were_planted(planted, reference, candidate):
-    folder, module = planted
-    report, full = diff(folder, reference, candidate), diff(folder, "full", "full")
+    folder, module, full = planted
+    report = diff(folder, reference, candidate)
     assert report.verdict is Verdict.DIVERGED
     assert report.first.module == full.first.module == module
     assert "standard error" in report.findings[0].message
@@ -92,8 +92,8 @@ def test_signs_are_found_where_they_were_planted(planted, reference, candidate):
 
 
 def test_statistics_do_not_see_signs_where_they_were_planted_and_say_so(planted):
-    folder, module = planted
-    report, full = diff(folder, "statistics", "statistics"), diff(folder, "full", "full")
+    folder, module, full = planted
+    report = diff(folder, "statistics", "statistics")
     for least, true in zip(report.taps, full.taps, strict=True):
         assert least.seen is Seen.STATISTICS
         assert least.rel_l2 <= true.rel_l2 * (1 + 1e-5)

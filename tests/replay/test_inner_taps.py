@@ -63,18 +63,18 @@ def blind(tables, mask):
     return tables, mask
 
 
-@pytest.mark.parametrize(
-    ("change", "sides", "first"),
-    [
-        (rolled, ("eager", "eager"), "in.query"),
-        (rolled, ("sdpa", "eager"), "in.query"),
-        (blind, ("eager", "eager"), "in.mask"),
-    ],
-)
-def test_a_bug_between_modules_is_first_seen_at_its_tap(tmp_path, change, sides, first):
+def changed(path, change, sides, functional="attention"):
     reference, candidate = (build("llama", SIZE, attention=side) for side in sides)
-    report = compared(tmp_path, reference, with_attention(candidate, change), inputs("llama", SIZE))
-    tap = f"model.layers.1.self_attn.@attention:{first}"
+    return compared(path, reference, with_attention(candidate, change), inputs("llama", SIZE), functional)
+
+
+@pytest.fixture(scope="module")
+def rolled_report(tmp_path_factory):
+    return changed(tmp_path_factory.mktemp("rolled"), rolled, ("eager", "eager"))
+
+
+def assert_first_seen_at(report, port):
+    tap = f"model.layers.1.self_attn.@attention:{port}"
     assert report.verdict is Verdict.DIVERGED
     assert (report.first.module, report.first.tap) == (
         "model.layers.1.self_attn",
@@ -86,15 +86,26 @@ def test_a_bug_between_modules_is_first_seen_at_its_tap(tmp_path, change, sides,
     assert [one.module for one in report.findings] == ["model.layers.1.self_attn"]
 
 
-def test_without_functional_taps_the_finding_is_the_same_but_for_the_inner_tap(tmp_path):
-    findings = []
-    for kind in ("none", "all"):
-        (tmp_path / kind).mkdir()
-        candidate = with_attention(build("llama", SIZE), rolled)
-        report = compared(tmp_path / kind, build("llama", SIZE), candidate, inputs("llama", SIZE), kind)
-        findings.append([(one.cause, one.module, one.span, one.error_before) for one in report.findings])
-        assert bool(functional(report)) is (kind == "all")
-    assert findings[0] == findings[1]
+def test_a_bug_between_modules_is_first_seen_at_its_tap(rolled_report):
+    assert_first_seen_at(rolled_report, "in.query")
+
+
+@pytest.mark.parametrize(
+    ("change", "sides", "first"), [(rolled, ("sdpa", "eager"), "in.query"), (blind, ("eager", "eager"), "in.mask")]
+)
+def test_so_is_one_in_another_kernel_and_one_of_the_mask(tmp_path, change, sides, first):
+    assert_first_seen_at(changed(tmp_path, change, sides), first)
+
+
+def test_without_functional_taps_the_finding_is_the_same_but_for_the_inner_tap(rolled_report, tmp_path):
+    without = changed(tmp_path, rolled, ("eager", "eager"), "none")
+    assert functional(rolled_report)
+    assert not functional(without)
+    one, other = (
+        [(one.cause, one.module, one.span, one.error_before) for one in report.findings]
+        for report in (rolled_report, without)
+    )
+    assert one == other
 
 
 class Scaled(torch.nn.Module):

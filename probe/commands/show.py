@@ -7,8 +7,12 @@ examples:
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
+
+if TYPE_CHECKING:
+    from probe.dump import Dump
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +29,7 @@ def run(args: argparse.Namespace) -> bool:
     if args.step is not None and args.tap is None:
         raise ProbeError("--step has no effect without TAP", hint=f"probe show {args.dump} TAP --step {args.step}")
     with Dump(args.dump) as dump:
-        tap = dump.tap(args.tap, args.step or 0) if args.tap is not None else None
+        tap = dump.tap(*_place(dump, args.tap, args.step)) if args.tap is not None else None
         if args.json:
             from probe.render.contents import contents, one_tap
             from probe.render.json import print_json
@@ -36,3 +40,11 @@ def run(args: argparse.Namespace) -> bool:
 
             print_tap(dump, tap) if tap else print_contents(dump)
     return False
+
+
+def _place(dump: "Dump", name: str, step: int | None) -> tuple[str, int]:
+    """A tap's name and step; the list of a dump of several steps shows `3/model.norm:out`."""
+    number, slash, rest = name.partition("/")
+    if step is None and slash and number.isdecimal() and int(number) in dump.steps:
+        return rest, int(number)
+    return name, step or 0

@@ -179,6 +179,12 @@ class Dump:
         try:
             return self._by_name[step, clean(name)]
         except KeyError:
+            if step not in self.steps:
+                hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
+                raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
+            if step not in self.steps:
+                hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
+                raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
             near = [tap.name for tap in self._all_taps if tap.step == step and name.partition(":")[0] in tap.name]
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from probe.dump import Dump
 from tests.commands.running import TINY, Refused, Run
+from tests.stepwise import record_steps
+from tests.tiny_decoders import ids, tiny
 
 
 def test_a_dump_says_what_ran_what_it_was_fed_and_what_it_holds(faulty: Path, probe: Run):
@@ -51,3 +53,13 @@ def test_a_tap_that_is_not_there_is_answered_with_near_ones(reference: Path, ref
     refusal = refused("show", reference, "blocks.1.norm:output")
     assert refusal.error == "ref.h5 has no tap 'blocks.1.norm:output' in step 0"
     assert refusal.hint == "did you mean blocks.1.norm:in, blocks.1.norm:out?"
+
+
+def test_a_tap_of_a_later_step_goes_by_the_name_that_the_list_shows(probe: Run, refused: Refused, tmp_path: Path):
+    path = record_steps(tiny("llama"), tmp_path / "steps.h5", ids(7), (5, 1, 1))
+    listed = next(line.split()[0] for line in probe("show", path).out.splitlines() if "/model.norm:out" in line)
+    assert listed == "0/model.norm:out"
+    assert "step 2, " in probe("show", path, "2/model.norm:out").out
+    refusal = refused("show", path, "model.norm:out", "--step", "9")
+    assert refusal.error.endswith("has no step 9")
+    assert refusal.hint == "it has steps 0 to 2"

@@ -1,7 +1,7 @@
 """Which functional taps are worth their bytes, where the user has not said: those that cost under a tenth of all.
 
 Nothing is known of what is still to come, but layers repeat. A kind of tap (its name, with layer indices as {i}) is
-recorded where it first occurs in a step. What it has cost until it occurs again, beside what the taps of modules have
+recorded where it first occurs. What it has cost until it occurs again, beside what the taps of modules have
 cost meanwhile, is its share from then on: it stays if it and those before it in such a layer are under SHARE together.
 A tensor that is a module's tap too costs nothing. Sizes alone decide, so two runs of one model decide alike. Products
 are left out (those of attention are in its scores), and so is what a loop over tokens calls again and again.
@@ -36,7 +36,7 @@ class Functional(StrEnum):
 
 @dataclass(slots=True)
 class _Kind:
-    """What is known of one kind of tap in this step."""
+    """What is known of one kind of tap."""
 
     layer: str
     """What repeats: "model.layers.{i}" """
@@ -48,11 +48,10 @@ class _Kind:
 
 
 class Budget:
-    """The bytes of one step, as they are spent."""
+    """The bytes of a run, as they are spent; what is decided in one step holds in all later ones."""
 
     def __init__(self, functional: Functional) -> None:
         self._functional = functional
-        self._step = 0
         self._module_bytes = self._largest = 0
         self._kinds: dict[str, _Kind] = {}
         self._shares: defaultdict[str, float] = defaultdict(float)
@@ -65,7 +64,6 @@ class Budget:
             return self._functional is not Functional.ATTENTION or tap.module_class == "attention"
         if tap.module_class in PRODUCTS:
             return False
-        self._begin(tap.step)
         name, layer = _kind(tap)
         if _occurrence(tap) >= MOST_CALLS:
             return False
@@ -84,7 +82,6 @@ class Budget:
 
     def spent(self, tap: Tap, stored: Tap | None, num_bytes: int) -> None:
         """A tap was recorded: as a tensor of its own, or as the one that was `stored` before."""
-        self._begin(tap.step)
         if not tap.is_functional:
             is_paid = stored is not None and not stored.is_functional
             self._module_bytes += 0 if is_paid else num_bytes
@@ -93,12 +90,6 @@ class Budget:
                 known.own_bytes -= num_bytes
         elif stored is None and (known := self._kinds.get(_kind(tap)[0])):
             known.own_bytes += num_bytes
-
-    def _begin(self, step: int) -> None:
-        if step != self._step:
-            self._step, self._module_bytes, self._largest = step, 0, 0
-            self._kinds.clear()
-            self._shares.clear()
 
 
 def _occurrence(tap: Tap) -> int:

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 import probe
+from tests.stepwise import record_steps
+from tests.tiny_decoders import ids, tiny
 from tests.zoo.architectures import Size, build, inputs
 
 SIZE = Size(hidden=128, layers=6, tokens=96)
@@ -84,3 +86,16 @@ def test_attention_alone_and_nothing_may_be_asked_for(tmp_path):
     assert kinds == [set(), {"attention"}]
     with pytest.raises(ValueError, match="some"), probe.record(model, tmp_path / "x.h5", functional="some"):
         pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_what_is_decided_in_the_prefill_holds_while_decoding(tmp_path, name):
+    path = record_steps(tiny(name), tmp_path / "steps.h5", ids(9), (6, 1, 1, 1))
+    tensors = ("in.query", "in.key", "in.value", "out")  # flags and masks are others for a single token
+    with probe.open(path) as dump:
+        taps = [tap for tap in dump.taps if tap.is_functional and tap.port in tensors]
+        steps = [{tap.name for tap in taps if tap.step == step} for step in dump.steps]
+    later = [{name for name in names if ".1." in name} for names in steps]
+    assert later[0]
+    assert later[1:] == later[:1] * 3
+    assert steps[1] == steps[2] == steps[3]

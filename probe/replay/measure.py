@@ -15,6 +15,8 @@ from probe.replay.scratch import Scratch
 
 CHUNK = 1 << 17
 """Elements: 1 MiB of float64, so that what is subtracted stays in the processor's cache."""
+MASKED = -1e3
+"""What lies below is no score: a mask made it so."""
 NEAR_TIES = 32.0
 """In roundings: share of indices, chosen by comparing floating-point numbers, that near ties may flip."""
 
@@ -74,6 +76,9 @@ def _measured(meeting: Meeting, low_dtype: str, scratch: Scratch | None) -> Loca
     candidate = torch.from_numpy(np.ascontiguousarray(meeting.candidate)).reshape(exact.shape)
     if not (exact.is_floating_point() or exact.is_complex()):
         return _whole_numbers(meeting, exact, candidate, scratch, span_start, low_dtype)
+    if meeting.pair.reference.is_functional:
+        hidden = (exact == -math.inf) & (candidate < MASKED)  # in float64 a mask's large number is minus infinity
+        candidate = candidate.masked_fill(hidden, -math.inf) if candidate.is_floating_point() else candidate
     if meeting.compared is not None:
         keep = torch.from_numpy(meeting.compared)
         low = scratch.whole(name) if scratch else None

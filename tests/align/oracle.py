@@ -97,7 +97,7 @@ def runs(
 def record(model: nn.Module, inputs: Sequence[Inputs], path: Path) -> Dump:
     """Floating-point inputs are cast to the model's dtype."""
     dtype = next(model.parameters()).dtype
-    with torch.no_grad(), probe.record(model, path, force=True):
+    with torch.no_grad(), probe.record(model, path, force=True, functional="none"):
         for step in inputs:
             model(**{name: value.to(dtype) if value.is_floating_point() else value for name, value in step.items()})
     return probe.open(path)

@@ -28,7 +28,7 @@ def recorded(name: str, size: Size, seed: int, folder: Path) -> tuple[Dump, Dump
     style = next(style for style in STYLES if style.name == PORTS[name])
     reference = style.reference(size, seed)
     for model, inputs, side in zip((reference, style.candidate(reference)), style.fed(seed), "rc", strict=True):
-        with torch.no_grad(), probe.record(model, folder / f"{side}.h5"):
+        with torch.no_grad(), probe.record(model, folder / f"{side}.h5", functional="none"):
             model(**inputs)
     return probe.open(folder / "r.h5"), probe.open(folder / "c.h5")
 

@@ -86,7 +86,7 @@ def test_zeros_are_no_difference(compare: Compare, name, padding, dtype):
     reference, fed = build(name, SIZE), inputs(name, SIZE)
     report = compare(reference, same_names(name, reference, padding).to(dtype), fed)
     assert report.verdict in (Verdict.NOISE, Verdict.IDENTICAL), report.first
-    assert not [name for name in report.reference_only if "experts.act_fn" not in name]
+    assert not [name for name in report.reference_only if "experts.act_fn" not in name and "@" not in name]
 
 
 def other_names(reference: nn.Module, padding: Padding) -> nn.Module:

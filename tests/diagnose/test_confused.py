@@ -67,7 +67,7 @@ def test_what_people_confuse_is_found_where_no_norm_shows_it(
     reference, candidate = trained(name), trained(name)
     plant(candidate)
     report = compare(reference, candidate.to(dtype), inputs(name, SIZE))
-    assert max(tap.ratio for tap in report.taps) < ABOVE_FLOOR
+    assert max(tap.ratio for tap in report.taps if "@" not in tap.reference) < ABOVE_FLOOR
     (finding,) = report.findings
     assert (finding.cause, finding.module, finding.candidate_value) == (cause, module, value)
     assert report.verdict is Verdict.DIVERGED

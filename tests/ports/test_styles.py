@@ -31,7 +31,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     reference = style.reference(Size(layers=2))
     models = reference, style.candidate(reference)
     for model, inputs, name in zip(models, style.fed(), ("r", "c"), strict=True):
-        with torch.no_grad(), probe.record(model, folder / f"{name}.h5"):
+        with torch.no_grad(), probe.record(model, folder / f"{name}.h5", functional="none"):
             model(**inputs)
     return style, probe.open(folder / "r.h5"), probe.open(folder / "c.h5")
 

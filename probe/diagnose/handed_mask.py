@@ -9,7 +9,7 @@ from probe.diagnose.case import Case
 from probe.diagnose.edits import result
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.masks import Pattern, pattern_of
-from probe.diagnose.scores import MASKED
+from probe.replay.measure import MASKED
 from probe.replay.program import Leaf
 
 

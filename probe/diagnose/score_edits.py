@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from probe.diagnose.axes import Change
-from probe.diagnose.scores import MASKED, Scores
+from probe.diagnose.scores import Scores
+from probe.replay.measure import MASKED
 from probe.replay.program import Call, Edit, Value
 
 

@@ -10,10 +10,9 @@ import torch
 
 from probe.diagnose.core import Core
 from probe.diagnose.values import DIVIDE, MULTIPLY
+from probe.replay.measure import MASKED
 from probe.replay.program import Call, Result, Value
 
-MASKED = -1e3
-"""What lies below is no score: a mask made it so."""
 _LAYOUT = {"view", "reshape", "transpose", "contiguous", "permute", "to", "float", "expand", "__getitem__", "unflatten"}
 
 

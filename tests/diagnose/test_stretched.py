@@ -57,7 +57,8 @@ def test_frequencies_that_are_not_stretched_are_found_in_a_short_prompt(
 ):
     candidate = Attention(stretch).to(dtype)
     report = compare(Attention(8.0), candidate, x(tokens), candidate_inputs=low(tokens, dtype))
-    assert max(tap.ratio for tap in report.taps if "@" not in tap.reference) < ABOVE_FLOOR
+    functional = stretch == 8.0  # of an honest port they agree too: its masked scores are -1e4, and minus infinity here
+    assert max(tap.ratio for tap in report.taps if functional or "@" not in tap.reference) < ABOVE_FLOOR
     assert [one.cause for one in report.findings] == ["rope.scaling"] * (stretch == 1)
     assert [one.candidate_value for one in report.findings] == ["plain"] * (stretch == 1)
     assert report.verdict is (Verdict.DIVERGED if stretch == 1 else Verdict.NOISE)

@@ -10,8 +10,8 @@ from probe.align.mapping import Layout, Pair, Source
 from probe.align.match import Match
 from probe.align.part import Part
 from probe.align.permutation import Ranges
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.tap import Tap
 
 

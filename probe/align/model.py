@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from probe.align.layouts import number_kind
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.tap import Tap
 
 

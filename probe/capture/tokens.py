@@ -8,21 +8,13 @@ from collections.abc import Iterable
 
 import torch
 
+from probe.dump.joined import fed_tokens
 from probe.errors import ProbeError
 
 Fed = tuple[int, int]
 """Sentences, and tokens of each; 1 and 0 where nothing tells."""
 Slice = tuple[int | None, int | None]
 Shape = tuple[int, ...]
-
-
-def fed_tokens(arguments: Iterable[tuple[str, torch.Tensor]]) -> Fed:
-    """Of the first argument that is ids, or else embeddings; masks and positions tell nothing."""
-    fed = [tensor for name, tensor in arguments if "mask" not in name and "pos" not in name]
-    ids = [x for x in fed if not (x.is_floating_point() or x.is_complex()) and x.dim() in (1, 2)]
-    for tensor in ids or [x for x in fed if x.dim() == 3]:
-        return (1, tensor.shape[0]) if tensor.dim() == 1 else (tensor.shape[0], tensor.shape[1])
-    return 1, 0
 
 
 def token_axis(shape: Shape, fed: Fed) -> int | None:
@@ -44,7 +36,9 @@ class Cut:
         self._fed: dict[int, Fed] = {}
 
     def feed(self, step: int, arguments: Iterable[tuple[str, torch.Tensor]]) -> None:
-        self._fed[step] = fed_tokens(arguments)
+        self._fed[step] = fed_tokens(
+            (name, tuple(x.shape), not (x.is_floating_point() or x.is_complex())) for name, x in arguments
+        )
 
     def shape(self, step: int, tensor: torch.Tensor) -> Shape:
         """All of a tensor where no axis is that of the tokens, or there is one alone. ProbeError where no token is

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from probe.align.layouts import number_kind
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
-from probe.align.tokens import kept_tokens
 from probe.compare.told import Told, told_without_values
 from probe.dump import Dump
 from probe.dump.dtypes import LARGEST
+from probe.dump.unpadded import kept_tokens
 from probe.locate import relative
 from probe.metrics import BLOCK, Known, Sums, compare, compare_blocks, compare_known, compare_logits
 from probe.replay.local_error import LocalError

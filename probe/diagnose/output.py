@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from probe.align.mapping import Mapping, Pair, candidate_values
-from probe.align.tokens import kept_tokens
 from probe.capture.structure import output_tensors
 from probe.diagnose.merge import Found
 from probe.diagnose.planting import planted
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.replay.feeding import own_inputs
 
 

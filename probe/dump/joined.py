@@ -7,14 +7,14 @@ the last step had it; masks and probabilities (T by T + past) are filled up with
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from probe.dump.detail import Detail
-from probe.dump.dtypes import Bits, decode
+from probe.dump.dtypes import NUMPY_OTHERS, Bits, decode
 from probe.dump.pieces import Pieces, assembled, of_one_tap
 from probe.dump.reader import Dump
 from probe.dump.view import View
@@ -180,10 +180,18 @@ def spans(*dumps: Dump) -> dict[int, tuple[Span, ...]]:
 
 
 def _fed(dump: Dump, step: int) -> tuple[int, int]:
+    arguments = dump.inputs(step).items()
+    return fed_tokens((name, bits.shape, dtype in NUMPY_OTHERS) for name, (bits, dtype) in arguments)
+
+
+def fed_tokens(arguments: Iterable[tuple[str, tuple[int, ...], bool]]) -> tuple[int, int]:
     """Sentences and tokens of each: of token ids [B, T] or [T], or of embeddings [B, T, C]; 1 and 0 without either.
-    A decoder's, where there is an encoder too."""
-    fed = {name: bits for name, (bits, _) in dump.inputs(step).items() if "mask" not in name and "pos" not in name}
-    fed = {name: bits for name, bits in fed.items() if name.startswith("decoder_")} or fed
-    ids = [bits for bits in fed.values() if np.issubdtype(bits.dtype, np.integer) and bits.ndim in (1, 2)]
-    shape = (ids or [bits for bits in fed.values() if bits.ndim == 3] or [np.zeros((1, 0))])[0].shape
+
+    Arguments by name, shape, and whether they are whole numbers. A decoder's count where there is an encoder too;
+    masks and positions tell nothing.
+    """
+    fed = [argument for argument in arguments if "mask" not in argument[0] and "pos" not in argument[0]]
+    fed = [argument for argument in fed if argument[0].startswith("decoder_")] or fed
+    ids = [shape for _, shape, is_whole in fed if is_whole and len(shape) in (1, 2)]
+    shape = (ids or [shape for _, shape, _ in fed if len(shape) == 3] or [(1, 0)])[0]
     return (1, shape[0]) if len(shape) == 1 else (shape[0], shape[1])

@@ -74,7 +74,7 @@ def unpadded_like(candidate: Dump, reference: Dump) -> Dump:
     """The candidate without its padding, where it is padded elsewhere than the reference and keeps as many tokens."""
     kept: dict[int, Mask] = {}
     for step in reference.steps if candidate.detail.is_whole else ():
-        ours, theirs = _mask(reference, step), _mask(candidate, step)
+        ours, theirs = kept_tokens(reference, step), kept_tokens(candidate, step)
         if ours is None or theirs is None or len(ours) != len(theirs) or np.array_equal(ours, theirs):
             continue
         if np.array_equal(ours.sum(1), theirs.sum(1)):
@@ -82,6 +82,7 @@ def unpadded_like(candidate: Dump, reference: Dump) -> Dump:
     return Unpadded(candidate, kept) if kept else candidate
 
 
-def _mask(dump: Dump, step: int) -> Mask | None:
+def kept_tokens(dump: Dump, step: int = 0) -> Mask | None:
+    """The attention mask [B, T] that a step was fed; True where a token is no padding. None where there was none."""
     bits, _ = dump.inputs(step).get(MASK, (None, ""))
     return bits.astype(bool) if bits is not None and bits.ndim == 2 else None

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from probe.align.mapping import Pair
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.dump.joined import spans
+from probe.dump.unpadded import kept_tokens
 from probe.errors import ProbeError
 from probe.replay.arithmetic import InDtype, InFloat64
 from probe.replay.by_step import Sequence

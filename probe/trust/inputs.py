@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.mapping import Mapping
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.report import Status, TrustCheck
 from probe.trust.fed import BothFed, Fed, Numbers, Role, fed, is_float, side_by_side
 from probe.trust.masks import mask_difference, seen_keys

@@ -7,8 +7,8 @@ returned or was given. In the candidate it must be that module's too.
 from collections.abc import Iterator
 
 from probe.align.mapping import Mapping, Pair
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.report import Status, TrustCheck
 from probe.tap import Tap, template
 from probe.trust.reading import relative_distance

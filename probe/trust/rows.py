@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.mapping import Mapping, Pair, candidate_values
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.report import Status, TrustCheck
 from probe.tap import template
 from probe.trust.reading import LARGEST

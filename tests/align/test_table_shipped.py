@@ -13,8 +13,8 @@ from probe.align.table.check import check
 from probe.align.table.merge import merged
 from probe.align.table.read import read_table
 from probe.align.table.shipped import shipped_names
-from probe.align.tokens import kept_tokens
 from probe.dump import Dump
+from probe.dump.unpadded import kept_tokens
 from probe.errors import ProbeError
 from tests.ports.styles import STYLES
 from tests.ports.truth import counterpart, true_values

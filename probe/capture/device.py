@@ -5,6 +5,7 @@ one that a package has registered) is used by its own module, and one without (M
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from probe.errors import ProbeError
 
 
+@cache
 def has_streams(device: torch.device) -> bool:
     module = getattr(torch, device.type, None)
     return device.type != "cpu" and all(hasattr(module, name) for name in ("Stream", "stream", "current_stream"))

@@ -1,4 +1,4 @@
-"""From the model's run to the dump: a tensor is copied at once, and measured and written behind the run's back."""
+"""From the model's run to the dump: what is small or on a device is copied, and written behind the run's back."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,6 @@ from probe.capture.device import Departure, SideStreams, has_streams
 from probe.capture.sketch import Sketch, sketched
 from probe.capture.tensors import (
     Mark,
-    copy_bits,
     dtype_name,
     is_ordinary,
     mark,
@@ -31,11 +30,10 @@ from probe.dump.statistics import statistics
 from probe.tap import Statistics, Tap
 
 CAPACITY = 64 << 20
-"""Bytes of copies that wait to be written."""
-
-SMALL = 1 << 14
-"""Bytes: so few take memory of their own, which costs less than to keep account of their place. Backlog's most pieces
-of work bound what waits."""
+"""Bytes of copies of a device's tensors that wait to be written."""
+SMALL = 1 << 16
+"""Bytes: so few are copied, and wait for the writer. More are written at once, in the model's thread: the model has
+threads for all of the processor's cores, and is slowed by what is done beside it as much as by waiting for it."""
 
 
 @dataclass(slots=True)
@@ -72,7 +70,7 @@ class Sink:
 
     def add_input(self, step: int, name: str, tensor: torch.Tensor) -> None:
         with self._lock:
-            self._copied(tensor, partial(self._writer.add_input, step, name, dtype=dtype_name(tensor.dtype)))
+            self._written(tensor, partial(self._writer.add_input, step, name, dtype=dtype_name(tensor.dtype)))
 
     def add(self, tap: Tap, tensor: torch.Tensor) -> Tap | None:
         """Store a tensor, or link one that is recorded already and unchanged since: as the tap that is returned.
@@ -97,39 +95,33 @@ class Sink:
         self._stored.clear()
         self._backlog.close()
 
-    def _copied(self, tensor: torch.Tensor, work: Callable[[Bits], object]) -> int:
-        """Have `work` done with the tensor's bits as they are now; their number in bytes.
-
-        A tensor that would take much of the memory is not copied: the run waits until it is written.
-        """
+    def _written(self, tensor: torch.Tensor, work: Callable[[Bits], object]) -> int:
+        """Have `work` done with the tensor's bits as they are now; their number in bytes."""
         num_bytes = num_stored_bytes(tensor)
-        if num_bytes <= SMALL and tensor.is_cpu and is_ordinary(tensor):
-            self._backlog.add(partial(work, plain_bits(tensor).numpy().copy().view(storage(dtype_name(tensor.dtype)))))
-            return num_bytes
-        if num_bytes > self._backlog.capacity // 4:
-            self._backlog.add(partial(work, to_bits(tensor)))
-            self._backlog.drain()
-            return num_bytes
+        if num_bytes <= self._backlog.capacity // 4 and has_streams(tensor.device) and is_ordinary(tensor):
+            self._sent(tensor, num_bytes, work)
+        elif num_bytes <= SMALL:
+            self._backlog.add(partial(work, to_bits(tensor).copy()))
+        else:
+            self._backlog.do_now(partial(work, to_bits(tensor)))
+        return num_bytes
+
+    def _sent(self, tensor: torch.Tensor, num_bytes: int, work: Callable[[Bits], object]) -> None:
         memory = self._backlog.take(num_bytes)
         job: Callable[[], object] = _nothing
         try:
             bits = memory.numpy().view(storage(dtype_name(tensor.dtype))).reshape(tuple(tensor.shape))
-            if has_streams(tensor.device) and is_ordinary(tensor):
-                job = partial(_after, self._streams.send(plain_bits(tensor), memory), partial(work, bits))
-            else:
-                copy_bits(tensor, memory)
-                job = partial(work, bits)
+            job = partial(_after, self._streams.send(plain_bits(tensor), memory), partial(work, bits))
         finally:
             self._backlog.add(job, num_bytes)
-        return num_bytes
 
     def _kept(self, tensor: torch.Tensor, stored: Stored, before: Stored | None) -> int:
         """`before`: what may be the same tensor. The number of bytes that leave the device."""
         tensor = kept_part(tensor, stored.tap.shape, self._detail.tokens)
         if not self._detail.is_sketched(stored.tap.shape, stored.tap.dtype):
-            return self._copied(tensor, partial(self._store, stored, before))
+            return self._written(tensor, partial(self._store, stored, before))
         made = sketched(tensor, self._detail)
-        return self._copied(made.rows, partial(self._store_sketch, stored, before, made))
+        return self._written(made.rows, partial(self._store_sketch, stored, before, made))
 
     def _link(self, tap: Tap, stored: Stored) -> None:
         if self._detail.has_values:

@@ -56,19 +56,15 @@ def to_bits(tensor: torch.Tensor) -> NDArray[np.generic]:
 
     ProbeError for a tensor of a class that will not give its values (a sharded one).
     """
+    if is_ordinary(tensor):
+        return _bits(tensor)
     with _values_can_be_had(tensor):
-        bits: NDArray[np.generic] = plain_bits(tensor).cpu().contiguous().numpy()
-        return bits.view(storage(dtype_name(tensor.dtype)))
+        return _bits(tensor)
 
 
-def copy_bits(tensor: torch.Tensor, memory: torch.Tensor) -> None:
-    """Copy the tensor's bits in C order into `memory` (uint8, `num_stored_bytes` long). ProbeError as of `to_bits`."""
-    if not is_ordinary(tensor):
-        memory.numpy()[:] = to_bits(tensor).reshape(-1).view(np.uint8)
-        return
-    with _values_can_be_had(tensor):
-        plain = plain_bits(tensor)
-        memory.view(plain.dtype).view(plain.shape).copy_(plain)
+def _bits(tensor: torch.Tensor) -> NDArray[np.generic]:
+    bits: NDArray[np.generic] = plain_bits(tensor).cpu().contiguous().numpy()
+    return bits.view(storage(dtype_name(tensor.dtype)))
 
 
 def num_stored_bytes(tensor: torch.Tensor) -> int:

@@ -3,69 +3,20 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+import xxhash
 
 from probe.dump.dtypes import Bits, decode
 from probe.tap import Statistics
 
 BLOCK_BYTES = 1 << 18
-MASK = (1 << 64) - 1
-
-
-def _multipliers(count: int) -> NDArray[np.uint64]:
-    """Odd pseudo-random 64-bit numbers: splitmix64 of 0, 1, 2 ... (Steele, Lea, Flood 2014)."""
-    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (state ^ (state >> np.uint64(31))) | np.uint64(1)
-
-
-_MULTIPLIERS = _multipliers(BLOCK_BYTES // 8)
-_FOLD = np.uint64(33)
 ROW = 4096
 """Numbers a dot product: so few that OpenBLAS takes no second thread, whose busy waiting would slow the model down."""
 _ONES = np.ones(ROW, np.float32)
 
 
-def _block_hash(block: NDArray[np.uint8], scratch: NDArray[np.uint64]) -> int:
-    """Sum of the block's 64-bit words, each times its own odd number, modulo 2**64; the rest is padded with zeros.
-
-    The upper half of each word is laid over the lower one first. Its bits would else meet the lowest bits of the
-    number alone: a one that moved to another place would often hash the same, and -x always as x does.
-    """
-    count = len(block) // 8
-    words, folded = block[: 8 * count].view(np.uint64), scratch[:count]
-    np.right_shift(words, _FOLD, out=folded)
-    np.bitwise_xor(words, folded, out=folded)
-    total = int(_sum_of_products(folded, _MULTIPLIERS[:count]))
-    if 8 * count < len(block):
-        last = int.from_bytes(block[8 * count :].tobytes(), "little")
-        total += (last ^ (last >> 33)) * int(_MULTIPLIERS[count])
-    return total & MASK
-
-
-def _sum_of_products(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> np.uint64:
-    """Modulo 2**64. numpy's dot of whole numbers is called in less time than einsum, and is slower once it runs."""
-    found: np.uint64 = np.dot(left, right) if len(left) <= ROW else np.einsum("w,w->", left, right)
-    return found
-
-
-def _scratch(num_bytes: int) -> NDArray[np.uint64]:
-    return np.empty(min(num_bytes, BLOCK_BYTES) // 8, np.uint64)
-
-
 def tensor_hash(bits: Bits) -> int:
-    """64-bit hash of a contiguous tensor's bytes. Not cryptographic: it guards against chance, not against malice."""
-    raw = bits.reshape(-1).view(np.uint8)
-    digest, scratch = len(raw), _scratch(len(raw))
-    for start in range(0, len(raw), BLOCK_BYTES):
-        digest = _mix(digest, _block_hash(raw[start : start + BLOCK_BYTES], scratch))
-    return digest
-
-
-def _mix(digest: int, block_hash: int) -> int:
-    digest = (digest * 0x9E3779B97F4A7C15 + block_hash) & MASK
-    return digest ^ (digest >> 29)
+    """XXH3 (64 bits) of a contiguous tensor's bytes: it guards against chance, not against malice."""
+    return xxhash.xxh3_64_intdigest(bits.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def _dot(left: Bits, right: Bits) -> float:
@@ -137,13 +88,14 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
     or zero. An empty tensor has NaN everywhere and an l2 of zero.
     """
     sums = _Sums()
-    digest, scratch = bits.nbytes, _scratch(bits.nbytes)
+    digest = xxhash.xxh3_64()
     length = BLOCK_BYTES // bits.itemsize
     for start in range(0, len(bits), length):
         block = bits[start : start + length]
-        digest = _mix(digest, _block_hash(block.view(np.uint8), scratch))
+        digest.update(block.view(np.uint8))  # type: ignore[arg-type]
         with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
             sums.add(decode(block, dtype))
     mean, std = sums.spread()
     minimum, maximum = (sums.minimum, sums.maximum) if sums.num_finite else (math.nan, math.nan)
-    return Statistics(minimum, maximum, mean, std, math.sqrt(sums.squares), sums.num_nan, sums.num_inf, digest)
+    counts = sums.num_nan, sums.num_inf
+    return Statistics(minimum, maximum, mean, std, math.sqrt(sums.squares), *counts, digest.intdigest())

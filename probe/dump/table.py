@@ -5,6 +5,7 @@ wrong byte sends the library into an endless loop.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import h5py
@@ -81,10 +82,12 @@ def is_row_type(found: np.dtype[np.void], columns: Columns) -> bool:
     return TEXT not in kinds and found == np.dtype(list(zip(columns, kinds, strict=True)))
 
 
+@lru_cache(maxsize=4096)
 def _text(text: str) -> bytes:
     return clean(text).encode()
 
 
+@lru_cache(maxsize=256)
 def _shape_text(shape: tuple[int, ...]) -> bytes:
     return ",".join(map(str, shape)).encode()
 

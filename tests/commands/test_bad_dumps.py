@@ -29,7 +29,7 @@ def test_another_program_s_hdf5_file_is_no_dump(refused: Refused):
 
 def test_a_dump_of_a_newer_version_asks_for_a_newer_probe(reference: Path, refused: Refused):
     with h5py.File(reference, "r+") as opened:
-        opened.attrs["version"] = 2
+        opened.attrs["version"] = 3
     for command in (["show", reference], ["diff", reference, reference]):
         refusal = refused(*command)
         assert refusal.error == "ref.h5 is dump version 2, and this probe reads version 1"

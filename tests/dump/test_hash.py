@@ -29,8 +29,8 @@ def test_the_hash_in_a_dump_is_the_tensors(tmp_path):
 
 def test_hashes_of_today_are_those_of_yesterday():
     """Dumps of two machines and of two versions of probe are compared by them."""
-    assert tensor_hash(np.arange(300_003).astype(np.uint8)) == 0x65EA03C344C1931C
-    assert tensor_hash(np.arange(1000.0)) == 0xB2A7BB9E2AD2249D
+    assert tensor_hash(np.arange(300_003).astype(np.uint8)) == 0x696ED2DF940BA6A6
+    assert tensor_hash(np.arange(1000.0)) == 0xC1F406B2E4A4EC0E
 
 
 @settings(deadline=None)

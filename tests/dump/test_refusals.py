@@ -59,12 +59,12 @@ def test_another_programs_hdf5_file_is_no_dump(tmp_path, format_attribute):
 
 
 @pytest.mark.parametrize(
-    ("version", "advice"), [(2, "update probe (pip install -U layer-probe)"), (0, "record it again")]
+    ("version", "advice"), [(3, "update probe (pip install -U layer-probe)"), (1, "record it again")]
 )
 def test_another_version_is_named_and_says_which_side_is_old(tmp_path, version, advice):
     with h5py.File(small_dump(tmp_path / "x.h5"), "r+") as file:
         file.attrs["version"] = version
-    assert refusal(tmp_path / "x.h5").endswith(f"dump version {version}, and this probe reads version 1 | {advice}")
+    assert refusal(tmp_path / "x.h5").endswith(f"dump version {version}, and this probe reads version 2 | {advice}")
 
 
 @pytest.mark.parametrize("version", ["two", [1, 1], np.nan, h5py.Empty("f4"), None])

@@ -1,4 +1,4 @@
-"""A candidate's own environment: an old transformers, and of what probe needs only torch, numpy and h5py."""
+"""A candidate's own environment: an old transformers, and of what probe needs only torch, numpy, h5py and xxhash."""
 
 import os
 import subprocess

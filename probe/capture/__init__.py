@@ -1,4 +1,4 @@
 """A PyTorch run becomes a stream of taps.
 
-Needs torch, numpy and h5py alone: it runs inside the candidate's own environment, whatever is installed there.
+Needs torch, numpy, h5py and xxhash alone: it runs inside the candidate's own environment, whatever is installed there.
 """

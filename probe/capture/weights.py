@@ -4,11 +4,11 @@ A sketch of a row is its norm and its direction's projection on eight fixed vect
 equal sketches whatever tensor they lie in, under whatever name, and rows rounded to bf16 or quantised have near ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import torch
@@ -32,9 +32,9 @@ _seen: WeakKeyDictionary[nn.Module, tuple[Any, "WeightTable"]] = WeakKeyDictiona
 
 
 class WeightTable:
-    """All weights of one model, measured."""
+    """Weights by their names, measured one after the other: they need not all be there at once."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, named: Iterable[tuple[str, torch.Tensor]]) -> None:
         self.weights: list[Weight] = []
         self.values: dict[str, tuple[Bits, str]] = {}
         """One-dimensional parameters in full: bits and dtype."""
@@ -43,16 +43,19 @@ class WeightTable:
         self._norms: list[NDArray[np.float32]] = []
         self._directions: list[NDArray[np.float32]] = []
         self._num_sketches = 0
-        first_names: dict[tuple[Any, ...], str] = {}
-        for name, tensor in named_weights(model):
+        first_names: dict[tuple[Any, ...], tuple[str, ref[torch.Tensor]]] = {}
+        for name, tensor in named:
             reason = why_not_stored(tensor)
             if reason:
                 self.skipped[name] = reason
                 continue
             place = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
-            tied_to = first_names.setdefault(place, name) if tensor.numel() else name
+            first, owner = first_names.get(place, ("", None))
+            tied_to = first if owner is not None and owner() is not None else ""
+            if tensor.numel() and not tied_to:
+                first_names[place] = name, ref(tensor)
             try:
-                self._add(name, tensor.detach(), "" if tied_to == name else tied_to)
+                self._add(name, tensor.detach(), tied_to)
             except ProbeError as error:
                 self.skipped[name] = str(error)
         self.sketches = Sketches(
@@ -109,7 +112,7 @@ def weight_table(model: nn.Module) -> WeightTable:
     state = [(name, _state(tensor)) for name, tensor in named_weights(model)]
     known = _seen.get(model)
     if known is None or known[0] != state:
-        known = (state, WeightTable(model))
+        known = (state, WeightTable(named_weights(model)))
         _seen[model] = known
     return known[1]
 

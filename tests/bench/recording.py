@@ -59,7 +59,7 @@ def cold_weights(model: nn.Module, forward_seconds: float) -> Line:
     taken = []
     for _ in range(3):
         start = time.perf_counter()
-        weights.WeightTable(model)
+        weights.WeightTable(weights.named_weights(model))
         taken.append(time.perf_counter() - start)
     median = float(np.median(taken))
     num_bytes = sum(parameter.nbytes for parameter in model.parameters())

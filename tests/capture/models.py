@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from probe.capture.weights import WeightTable, named_weights
 from tests.capture.containers import RETURNING, Returning, returning
 
 
@@ -113,3 +114,8 @@ def holding(**weights):
     for name, value in weights.items():
         model.register_parameter(name, nn.Parameter(value, requires_grad=value.is_floating_point()))
     return model
+
+
+def table_of(model):
+    """The table of its weights, measured anew."""
+    return WeightTable(named_weights(model))

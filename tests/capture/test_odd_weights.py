@@ -6,15 +6,14 @@ from torch import nn
 
 import probe
 from probe.capture.tensors import dtype_name
-from probe.capture.weights import WeightTable
-from tests.capture.models import fed, holding
+from tests.capture.models import fed, holding, table_of
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0,), (), (0, 3, 0)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64, torch.int32])
 def test_weights_of_any_shape_and_dtype_are_in_the_table(shape, dtype):
     value = torch.zeros(shape, dtype=dtype)
-    table = WeightTable(holding(w=value, last=torch.ones(2)))
+    table = table_of(holding(w=value, last=torch.ones(2)))
     assert [(w.name, w.shape, w.dtype) for w in table.weights] == [
         ("w", shape, dtype_name(dtype)),
         ("last", (2,), "float32"),
@@ -29,13 +28,13 @@ def test_packed_and_scaling_dtypes_are_in_the_table_too():
     model = nn.Module()
     for name, value in weights.items():
         model.register_parameter(name, nn.Parameter(value, requires_grad=False))
-    table = WeightTable(model)
+    table = table_of(model)
     assert [(weight.name, weight.dtype) for weight in table.weights] == [(name, name) for name in weights]
 
 
 def test_weights_without_values_are_named_with_the_reason(tmp_path):
     model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2, device="meta"), nn.Linear(4, 4))
-    table = WeightTable(model)
+    table = table_of(model)
     assert table.skipped["0.weight"] == "not initialised yet"
     assert table.skipped["1.weight"] == "on the meta device, without values"
     assert [weight.name for weight in table.weights] == ["2.weight", "2.bias"]

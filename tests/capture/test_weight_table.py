@@ -7,9 +7,8 @@ from torch import nn
 
 import probe
 from probe.capture.tensors import to_bits
-from probe.capture.weights import WeightTable
 from probe.dump import projections, tensor_hash
-from tests.capture.models import fed, holding
+from tests.capture.models import fed, holding, table_of
 
 
 def sketches(table, name, *, columns=False):
@@ -50,7 +49,7 @@ def test_a_dump_says_of_each_weight_what_it_is(tmp_path):
 def test_a_sketch_is_the_norm_and_the_projections_of_a_row(shape):
     weight = torch.randn(shape)
     matrix = weight.flatten(1).numpy()
-    table = WeightTable(holding(w=weight))
+    table = table_of(holding(w=weight))
     for columns, rows in ((False, matrix), (True, matrix.T)):
         norms = np.linalg.norm(rows, axis=1)
         expected = norms, (rows / norms[:, None]) @ projections(rows.shape[1])
@@ -59,15 +58,15 @@ def test_a_sketch_is_the_norm_and_the_projections_of_a_row(shape):
 
 def test_rows_of_a_fused_weight_are_those_of_its_parts():
     query, key, value = (torch.randn(rows, 64) for rows in (8, 4, 4))
-    split = WeightTable(holding(q=query, k=key, v=value))
-    fused = WeightTable(holding(qkv=torch.cat([query, key, value])))
+    split = table_of(holding(q=query, k=key, v=value))
+    fused = table_of(holding(qkv=torch.cat([query, key, value])))
     parts = [np.concatenate(parts) for parts in zip(*(sketches(split, name) for name in "qkv"), strict=True)]
     assert_near(sketches(fused, "qkv"), parts, tolerance=1e-3)
 
 
 def test_columns_of_a_weight_are_rows_of_its_transpose():
     weight = torch.randn(8, 48)
-    upright, lying = WeightTable(holding(w=weight)), WeightTable(holding(w=weight.T.contiguous()))
+    upright, lying = table_of(holding(w=weight)), table_of(holding(w=weight.T.contiguous()))
     assert_near(sketches(upright, "w", columns=True), sketches(lying, "w"), tolerance=1e-3)
     assert_near(sketches(upright, "w"), sketches(lying, "w", columns=True), tolerance=1e-3)
 
@@ -77,8 +76,8 @@ def test_columns_of_a_weight_are_rows_of_its_transpose():
 )
 def test_rows_in_another_dtype_have_near_sketches_and_other_rows_have_not(dtype, tolerance):
     weight = torch.randn(32, 256)
-    exact = WeightTable(holding(w=weight))
-    rounded = WeightTable(holding(other=weight.to(getattr(torch, dtype))))
+    exact = table_of(holding(w=weight))
+    rounded = table_of(holding(other=weight.to(getattr(torch, dtype))))
     assert_near(sketches(exact, "w"), sketches(rounded, "other"), tolerance=tolerance)
     moved = np.abs(sketches(exact, "w")[1] - np.roll(sketches(exact, "w")[1], 1, axis=0)).max(1)
     assert moved.min() > tolerance
@@ -87,7 +86,7 @@ def test_rows_in_another_dtype_have_near_sketches_and_other_rows_have_not(dtype,
 def test_tied_weights_are_measured_once_and_say_whose_they_are():
     model = nn.ModuleDict({"embed": nn.Embedding(8, 4), "norm": nn.LayerNorm(4), "head": nn.Linear(4, 8, bias=False)})
     model["head"].weight = model["embed"].weight
-    table = WeightTable(model)
+    table = table_of(model)
     embed, head = (next(w for w in table.weights if w.name == name) for name in ("embed.weight", "head.weight"))
     assert (embed.tied_to, head.tied_to, head.module) == ("", "embed.weight", "head")
     assert (head.first_row, head.num_rows, head.statistics) == (embed.first_row, embed.num_rows, embed.statistics)
@@ -96,7 +95,7 @@ def test_tied_weights_are_measured_once_and_say_whose_they_are():
 
 def test_a_square_weight_is_not_tied_to_its_own_transpose():
     weight = torch.randn(4, 4)
-    table = WeightTable(holding(one=weight, other=weight.T))
+    table = table_of(holding(one=weight, other=weight.T))
     assert [w.tied_to for w in table.weights] == ["", ""]
     assert_near(sketches(table, "one"), sketches(table, "other", columns=True), tolerance=1e-3)
 
@@ -106,9 +105,9 @@ def test_a_square_weight_is_not_tied_to_its_own_transpose():
 )
 def test_the_callers_modes_do_not_change_the_table(inside):
     model = nn.Linear(64, 64)
-    outside = WeightTable(model)
+    outside = table_of(model)
     with inside():
-        within = WeightTable(model)
+        within = table_of(model)
     assert np.array_equal(outside.sketches.directions, within.sketches.directions)
     assert np.array_equal(outside.sketches.norms, within.sketches.norms)
     assert outside.weights == within.weights

@@ -4,6 +4,8 @@ TARGET is one of
   hf:DIR or hf:ID                 a transformers model (safetensors)
   py:FILE.py:FUNCTION             a function that returns an nn.Module, or (module, inputs)
   py:package.module:FUNCTION      the same, importable
+  gguf:FILE                       a llama.cpp model; --arg sets options of the runtime
+  onnx:FILE                       a graph for ONNX Runtime
 
 examples:
   probe dump hf:all-MiniLM-L6-v2 --prompt "A short sentence" -o ref.h5
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 from probe.commands.arguments import file
 from probe.commands.feeding import add_feeding, add_running, add_steps, add_target, calls_of, loaded_target, target_of
 from probe.commands.recording import add_recording, record_calls
+from probe.commands.runtime import dump_runtime
 from probe.errors import ProbeError
 from probe.render.progress import Progress, say
 
@@ -52,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> bool:
-    from probe.targets.afterwards import ask_for_template, left_out, run_again
-    from probe.targets.other_tokens import other_tokens
+    from probe.targets.afterwards import left_out
+    from probe.targets.target import RUNTIMES
 
     if args.repeat is not None and args.repeat < 2:
         raise ProbeError(f"--repeat {args.repeat} repeats nothing", hint="--repeat 2 runs the model once more")
@@ -62,22 +65,31 @@ def run(args: argparse.Namespace) -> bool:
     output = args.output or file(FOLDER) / f"{_file_name(target)}.h5"
     _check_output(output, force=args.force)
     with Progress(quiet=args.quiet) as progress:
-        loaded = loaded_target(args, target, progress)
-        calls, notes = calls_of(args, loaded)
-        played = record_calls(loaded.model, calls, output, target, args, progress, force=args.force)
-        if args.inputs:
-            notes += other_tokens(played, args.inputs)
-        if args.prompt and target.kind == "hf":
-            notes += ask_for_template(output, target, args.prompt, trust_remote_code=args.trust_remote_code)
-        if args.repeat:
-            progress("running it again", 0, 0)
-            notes += run_again(loaded.model, played.calls, output, args.repeat)
-    notes += left_out(output)
+        run = dump_runtime if target.kind in RUNTIMES else _dump_model
+        notes = run(args, target, output, progress) + left_out(output)
     for note in notes:
         say(f"note: {note}", quiet=args.quiet)
     print(f"{output}: {_extent(output)}")
     say(f"next: probe show {output}   or   probe diff REF.h5 {output}", quiet=args.quiet)
     return False
+
+
+def _dump_model(args: argparse.Namespace, target: "Target", output: "Path", progress: Progress) -> list[str]:
+    """A PyTorch model."""
+    from probe.targets.afterwards import ask_for_template, run_again
+    from probe.targets.other_tokens import other_tokens
+
+    loaded = loaded_target(args, target, progress)
+    calls, notes = calls_of(args, loaded)
+    played = record_calls(loaded.model, calls, output, target, args, progress, force=args.force)
+    if args.inputs:
+        notes += other_tokens(played, args.inputs)
+    if args.prompt and target.kind == "hf":
+        notes += ask_for_template(output, target, args.prompt, trust_remote_code=args.trust_remote_code)
+    if args.repeat:
+        progress("running it again", 0, 0)
+        notes += run_again(loaded.model, played.calls, output, args.repeat)
+    return notes
 
 
 def _check_detail(args: argparse.Namespace) -> None:
@@ -116,8 +128,10 @@ def _extent(output: "Path") -> str:
 
 
 def _file_name(target: "Target") -> str:
-    """`hf:models/tiny-llama` -> tiny-llama; `py:port.py:build` -> port-build."""
+    """`hf:models/tiny-llama` -> tiny-llama; `gguf:tiny.gguf` -> tiny; `py:port.py:build` -> port-build."""
     if target.kind == "hf":
         return file(target.place).name or "model"
+    if target.kind != "py":
+        return file(target.place).stem
     where, _, function = target.place.rpartition(":")
     return f"{file(where).stem if where.endswith('.py') else where.rpartition('.')[2]}-{function}"

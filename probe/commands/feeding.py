@@ -41,7 +41,11 @@ def add_steps(parser: argparse.ArgumentParser, decode: str) -> None:
 def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     how = parser.add_argument_group("how it is run")
     how.add_argument(
-        "--arg", action="append", default=[], metavar="KEY=VALUE", help="passed to a py: function; repeatable"
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="passed to a py: function, or an option of a runtime; repeatable",
     )
     how.add_argument("--dtype", metavar="TYPE", help="fp32, bf16, fp16 or fp64 (default: as the target has it)")
     how.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, mps ... (default cpu)")

@@ -1,4 +1,4 @@
-"""What can be run: `hf:DIR` (transformers), `py:FILE.py:FUNCTION` (any nn.Module). One file a kind."""
+"""What can be run: `hf:DIR` (transformers), `py:FILE.py:FUNCTION` (any nn.Module), runtimes' files. One file a kind."""
 
 from probe.targets.inputs import InputRequest, inputs_for
 from probe.targets.target import Loaded, LoadOptions, Target, load, parse, read_arguments

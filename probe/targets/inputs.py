@@ -56,7 +56,7 @@ def inputs_for(loaded: Loaded, request: InputRequest) -> tuple[Inputs, list[str]
     elif request.tokens is not None or request.tokens_file is not None:
         fed = _with_ids(loaded, _ids(request))
     elif request.num_random_tokens is not None:
-        fed = _with_ids(loaded, _random(model, request.num_random_tokens, request.seed))
+        fed = _with_ids(loaded, _random(vocabulary(model), request.num_random_tokens, request.seed))
     elif loaded.inputs is not None:
         fed = dict(loaded.inputs)
     else:
@@ -112,6 +112,15 @@ def _from_dump(model: nn.Module, path: Path) -> tuple[Inputs, list[str]]:
     return fed, [f"{name} of {path} was not passed on: forward has no such parameter" for name in left_over]
 
 
+def given_ids(request: InputRequest, num_words: int | None) -> torch.Tensor:
+    """Token ids [B, T] that the user wrote down, or random ones. ProbeError where there are none."""
+    if request.num_random_tokens is not None:
+        return _random(num_words, request.num_random_tokens, request.seed)
+    if request.tokens is None and request.tokens_file is None:
+        raise ProbeError("nothing to feed the model", hint="give --tokens, --random-tokens N or --inputs REF.h5")
+    return _ids(request)
+
+
 def _ids(request: InputRequest) -> torch.Tensor:
     text = request.tokens if request.tokens is not None else _read(request.tokens_file)
     try:
@@ -137,10 +146,9 @@ def _read(path: Path | None) -> str:
         raise ProbeError(f"cannot read {path}: {error}", hint="a text file of token ids is needed") from None
 
 
-def _random(model: nn.Module, count: int, seed: int) -> torch.Tensor:
+def _random(num_words: int | None, count: int, seed: int) -> torch.Tensor:
     if count < 1:
         raise ProbeError(f"--random-tokens {count}: at least 1 is needed", hint="--random-tokens 64")
-    num_words = vocabulary(model)
     if num_words is None:
         raise ProbeError("--random-tokens: this model has no embedding that tells its vocabulary", hint="use --tokens")
     return torch.randint(0, num_words, (1, count), generator=torch.Generator().manual_seed(seed))

@@ -27,9 +27,7 @@ def planned(
     one, and all before them are the prefill. Without another run, as many are decoded after `inputs`, each the
     model's own likeliest. The prefill comes `chunk` tokens at a time.
     """
-    for flag, number, least in (("--decode", decode, 0), ("--chunk", chunk, 1)):
-        if number is not None and number < least:
-            raise ProbeError(f"{flag} {number}: at least {least} is needed", hint=f"{flag} 8")
+    _check(decode, chunk)
     ids = ids_parameter(model)
     asked = chunk is not None or bool(decode)
     if asked and ids == DECODER_IDS and ids not in inputs:
@@ -41,7 +39,7 @@ def planned(
             )
         return Calls(inputs), []
     num_tokens = inputs[ids].shape[-1]
-    sizes = _sizes(num_tokens, recorded, decode, chunk)
+    sizes = step_sizes(num_tokens, recorded, decode, chunk)
     num_greedy = decode or 0 if recorded is None else 0
     if len(sizes) + num_greedy == 1:
         return Calls(inputs, ids), []
@@ -60,7 +58,17 @@ def planned(
     return Calls(fed, ids, sizes, num_greedy, kept), []
 
 
-def _sizes(num_tokens: int, recorded: tuple[int, ...] | None, decode: int | None, chunk: int | None) -> tuple[int, ...]:
+def _check(decode: int | None, chunk: int | None) -> None:
+    for flag, number, least in (("--decode", decode, 0), ("--chunk", chunk, 1)):
+        if number is not None and number < least:
+            raise ProbeError(f"{flag} {number}: at least {least} is needed", hint=f"{flag} 8")
+
+
+def step_sizes(
+    num_tokens: int, recorded: tuple[int, ...] | None, decode: int | None, chunk: int | None
+) -> tuple[int, ...]:
+    """Tokens of each step that brings what is known beforehand; as `planned` has it."""
+    _check(decode, chunk)
     prefill, *steps = recorded or (num_tokens,)
     if recorded is not None and decode is not None:
         if decode >= num_tokens:

@@ -24,16 +24,20 @@ DTYPES = {
 }
 
 
+RUNTIMES = {"gguf": "probe.targets.gguf", "onnx": "probe.targets.onnx"}
+"""What runs a model's file without PyTorch, and the module that has its `record`: see probe.targets.runtime."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """How a model is named on the command line and in a dump."""
 
     kind: str
-    """"hf" or "py"."""
+    """"hf" or "py", or one of RUNTIMES."""
     place: str
-    """What follows the kind: a folder or hub id; "/path/FILE.py:FUNCTION"; "package.module:FUNCTION"."""
+    """What follows the kind: a folder or hub id; "/path/FILE.py:FUNCTION"; "package.module:FUNCTION"; a file."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments of a py: function."""
+    """Keyword arguments of a py: function; options of a runtime."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}"
@@ -65,7 +69,7 @@ class Loaded:
 
 
 def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
-    """`hf:DIR`, `py:FILE.py:FUNCTION` or `py:package.module:FUNCTION`; ProbeError for anything else."""
+    """`hf:DIR`, `py:FILE.py:FUNCTION`, `py:package.module:FUNCTION` or `gguf:FILE`; ProbeError for anything else."""
     kind, colon, place = text.partition(":")
     if place.startswith("~"):
         place = str(Path(place).expanduser())  # no shell does it behind a colon
@@ -80,11 +84,26 @@ def parse(text: str, arguments: Mapping[str, Any] | None = None) -> Target:
         if where.endswith(".py"):
             where = str(Path(where).resolve())
         return Target("py", f"{where}:{function}", dict(arguments or {}))
+    if kind in RUNTIMES and place:
+        return Target(kind, _existing(place, kind), dict(arguments or {}))
     meant = f"; did you mean hf:{text}?" if not colon and Path(text).is_dir() else ""
     raise ProbeError(
         f"{text!r} is no target{meant}",
-        hint="a target is hf:DIR-or-ID, py:FILE.py:FUNCTION or py:package.module:FUNCTION",
+        hint=f"a target is hf:DIR-or-ID, py:FILE.py:FUNCTION, py:package.module:FUNCTION, {_files()}",
     )
+
+
+def _files() -> str:
+    *first, last = (f"{kind}:FILE" for kind in RUNTIMES)
+    return f"{', '.join(first)} or {last}"
+
+
+def _existing(place: str, kind: str) -> str:
+    path = Path(place)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise ProbeError(f"{place}: {what}", hint=f"give the file: {kind}:FILE")
+    return str(path.resolve())
 
 
 def read_arguments(texts: Sequence[str]) -> dict[str, Any]:
@@ -106,6 +125,8 @@ def load(target: Target, options: LoadOptions) -> Loaded:
 
     Runs the target's own code (py:). ProbeError where it cannot be found or loaded.
     """
+    if target.kind in RUNTIMES:
+        raise ProbeError(f"{target} is no PyTorch model", hint="it can be recorded (probe dump), and not replayed")
     if options.dtype is not None and options.dtype not in DTYPES:
         raise ProbeError(f"unknown dtype {options.dtype!r}", hint=f"one of {', '.join(DTYPES)}")
     if target.kind == "hf":

@@ -17,7 +17,7 @@ from typing import Any
 
 from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.targets.target import Target
+from probe.targets.target import RUNTIMES, Target
 
 
 def sign(target: Target) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def sign(target: Target) -> dict[str, Any]:
 def may_load(dump: Dump, named_again: Target | None) -> Target | None:
     """The reference's target, if it may be loaded: named again by the user, or recorded by this user, or no code.
 
-    None where the dump has no target; ProbeError where it has one that this user has not vouched for.
+    None where the dump has no target, or one that is no PyTorch model; ProbeError where it has one that this user has
+    not vouched for.
     """
     if named_again is not None:
         return named_again
@@ -41,6 +42,8 @@ def may_load(dump: Dump, named_again: Target | None) -> Target | None:
         signature = str(described.get("signature"))
     except (KeyError, TypeError, ValueError):
         raise ProbeError(f"{dump.path} is damaged: its target cannot be read", hint="record it again") from None
+    if target.kind in RUNTIMES:
+        return None
     if target.kind == "hf":
         return target
     key = _key(create=False)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from probe.errors import ProbeError
-from probe.targets import Target, parse, read_arguments
+from probe.targets import LoadOptions, Target, load, parse, read_arguments
+from probe.targets.target import RUNTIMES
 
 
 def test_a_file_is_kept_by_its_whole_path_so_that_it_is_found_from_elsewhere(here: Path):
@@ -29,10 +30,22 @@ def test_home_is_found_behind_the_colon_where_no_shell_looks(monkeypatch: pytest
     assert parse("py:~/port.py:build") == Target("py", f"{here}/port.py:build")
 
 
-@pytest.mark.parametrize("text", ["", "py", "py:", "py:build", "hf:", "gguf:model.gguf", "port.py:build"])
+@pytest.mark.parametrize("text", ["", "py", "py:", "py:build", "hf:", "gguf:", "tflite:x", "port.py:build"])
 def test_anything_else_is_no_target(text: str):
     with pytest.raises(ProbeError, match="is no target"):
         parse(text)
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+def test_a_runtimes_target_is_a_file_that_is_there(kind: str, here: Path):
+    Path("tiny").touch()
+    assert parse(f"{kind}:tiny", {"threads": 2}) == Target(kind, f"{here}/tiny", {"threads": 2})
+    with pytest.raises(ProbeError, match="nothing: no such file"):
+        parse(f"{kind}:nothing")
+    with pytest.raises(ProbeError, match="is a folder"):
+        parse(f"{kind}:.")
+    with pytest.raises(ProbeError, match="is no PyTorch model"):
+        load(parse(f"{kind}:tiny"), LoadOptions())
 
 
 @pytest.mark.parametrize(

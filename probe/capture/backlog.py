@@ -1,5 +1,4 @@
-"""Work that one thread does behind the model's run, or the model's own thread at once: in order, one piece at a time,
-and no more of it waiting than its memory holds."""
+"""Work that one thread does behind the model's run: in order, and no more of it waiting than its memory holds."""
 
 import os
 import threading
@@ -50,7 +49,6 @@ class Backlog:
         self._lock = threading.Lock()
         """Entered by itself, never through the conditions: ctrl+c in the middle of theirs would leave it taken."""
         self._work_came, self._work_done = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._at_work = threading.Lock()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="probe-writer", daemon=True)
         self._thread.start()
@@ -81,13 +79,6 @@ class Backlog:
             self._num_bytes += num_bytes or 0
             if self._enough:
                 self._work_came.notify()
-
-    def do_now(self, work: Work) -> None:
-        """Do this in the caller's thread, after all that waits."""
-        self.drain()
-        with self._at_work:
-            if self.trouble is None:
-                work()
 
     def drain(self) -> None:
         """Wait until all work is done."""
@@ -136,9 +127,8 @@ class Backlog:
 
     def _do(self, work: Work, num_bytes: int | None) -> None:
         try:
-            with self._at_work:
-                if self.trouble is None:
-                    work()
+            if self.trouble is None:
+                work()
         except BaseException as error:
             self.trouble = error
         if num_bytes is not None:

@@ -31,9 +31,11 @@ from probe.tap import Statistics, Tap
 
 CAPACITY = 64 << 20
 """Bytes of copies of a device's tensors that wait to be written."""
-SMALL = 1 << 16
-"""Bytes: so few are copied, and wait for the writer. More are written at once, in the model's thread: the model has
-threads for all of the processor's cores, and is slowed by what is done beside it as much as by waiting for it."""
+SMALL = 1 << 17
+"""Bytes: so few are copied, and wait for the writer. More are measured at once and written while the model waits: it
+has threads for all of the processor's cores, and is slowed by what is done beside it as much as by waiting for it. HDF5
+stays in the writer's thread: what it keeps would lie between the model's own freed tensors, and glibc's malloc would
+not use their memory again."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,8 @@ class Sink:
         elif num_bytes <= SMALL:
             self._backlog.add(partial(work, to_bits(tensor).copy()))
         else:
-            self._backlog.do_now(partial(work, to_bits(tensor)))
+            self._backlog.add(partial(work, to_bits(tensor)))
+            self._backlog.drain()
         return num_bytes
 
     def _sent(self, tensor: torch.Tensor, num_bytes: int, work: Callable[[Bits], object]) -> None:
@@ -119,9 +122,22 @@ class Sink:
         """`before`: what may be the same tensor. The number of bytes that leave the device."""
         tensor = kept_part(tensor, stored.tap.shape, self._detail.tokens)
         if not self._detail.is_sketched(stored.tap.shape, stored.tap.dtype):
+            if before is None and tensor.is_cpu and num_stored_bytes(tensor) > SMALL:
+                return self._measured(tensor, stored)
             return self._written(tensor, partial(self._store, stored, before))
         made = sketched(tensor, self._detail)
         return self._written(made.rows, partial(self._store_sketch, stored, before, made))
+
+    def _measured(self, tensor: torch.Tensor, stored: Stored) -> int:
+        """In this thread, which has the tensor in its processor's cache."""
+        bits = to_bits(tensor)
+        stored.tap = stored.tap.measured(statistics(bits.reshape(-1), stored.tap.dtype))
+        if self._detail.has_values:
+            self._backlog.add(partial(self._writer.add_measured, stored.tap, bits))
+            self._backlog.drain()
+        else:
+            self._backlog.add(partial(self._writer.add_row, stored.tap))
+        return num_stored_bytes(tensor)
 
     def _link(self, tap: Tap, stored: Stored) -> None:
         if self._detail.has_values:

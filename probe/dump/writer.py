@@ -90,11 +90,16 @@ class DumpWriter:
     def add(self, tap: Tap, bits: Bits) -> Tap:
         """Store one tap's bits (any shape; C order), and return the tap with the statistics measured on the way."""
         flat = np.ascontiguousarray(bits).reshape(-1)
-        self._store_tap(tap, tap.dtype, tap.shape, flat)
         measured = tap.measured(statistics(flat, tap.dtype))
-        self._append(measured)
-        self.num_bytes += flat.nbytes
+        self.add_measured(measured, flat)
         return measured
+
+    def add_measured(self, tap: Tap, bits: Bits) -> None:
+        """Store the bits of a tap whose statistics are known."""
+        flat = np.ascontiguousarray(bits).reshape(-1)
+        self._store_tap(tap, tap.dtype, tap.shape, flat)
+        self._append(tap)
+        self.num_bytes += flat.nbytes
 
     def add_row(self, tap: Tap) -> None:
         """A tap's row in the table alone; its statistics are known."""
@@ -177,10 +182,10 @@ class DumpWriter:
     def _append(self, tap: Tap) -> None:
         self._rows.append(tap_row(tap))
         self.num_taps += 1
+        self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Flush what was added, unless that has just been done: to be called now and then, and by a thread that ctrl+c
-        does not interrupt, which in the middle of it may cost what was added since the last time."""
+        """Flush what was added, unless that has just been done: to be called now and then where a run takes long."""
         if self._rows and time.monotonic() - self._last_flush > FLUSH_SECONDS:
             self.flush()
 

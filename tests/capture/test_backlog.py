@@ -1,11 +1,10 @@
 """Work is done in order by another thread, whose failures and whose death hold nobody up."""
 
 import threading
-import time
 
 import pytest
 
-from probe.capture.backlog import LONGEST_SLEEP, MOST_WAITING, Backlog
+from probe.capture.backlog import MOST_WAITING, Backlog
 from tests.dump.small import in_new_process
 
 FORKED = """
@@ -94,17 +93,3 @@ def test_even_what_ends_a_thread_ends_only_the_work(backlog):
 def test_in_a_forked_process_the_model_runs_on_and_the_file_is_left_to_its_parent(tmp_path):
     ended = in_new_process(FORKED, tmp_path / "x.h5")
     assert (ended.returncode, ended.stdout) == (0, "7 10 True\n"), ended.stderr
-
-
-def test_what_is_done_now_comes_after_all_that_waits_and_beside_nothing_else(backlog):
-    """Nor beside what is done while nothing waits."""
-    order, together = [], []
-    backlog._idle = lambda: together.append(backlog._at_work.locked())
-    for number in range(100):
-        backlog.add(lambda number=number: order.append(number))
-    backlog.do_now(lambda: order.append("now"))
-    assert order == [*range(100), "now"]
-    seen = len(together)
-    backlog.do_now(lambda: (time.sleep(4 * LONGEST_SLEEP), together.append("end")))
-    assert together[seen:].index("end") <= 1
-    assert all(together[:seen])

@@ -2,10 +2,9 @@
 
 import json
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +16,13 @@ import numpy as np
 
 from probe.dump import plain
 from probe.dump.detail import Detail, sketch_dtype
-from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of, storage
+from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of
 from probe.dump.names import clean, link_name, linked_name
-from probe.dump.squeezed import Squeezed, checked, is_squeezed
+from probe.dump.opening import check_format, opened, opened_hdf5, reading
 from probe.dump.table import REPETITION, TAPS, WEIGHTS, tap_of, weight_of
 from probe.dump.tap_sketch import TapSketch, sketch_of, sketch_of_values
+from probe.dump.values import Place, blocks_at, placed, values_at
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
-from probe.dump.writer import FORMAT, VERSION
 from probe.errors import NotKept, ProbeError
 from probe.tap import Tap
 
@@ -37,39 +36,21 @@ class Dump:
     def __init__(self, path: Path | str) -> None:
         """ProbeError where `path` is no dump, or one that this version cannot read."""
         self.path = Path(path)
-        self._descriptor = _opened(self.path)
+        self._descriptor = opened(self.path)
         self._release = finalize(self, os.close, self._descriptor)
-        self._places: dict[tuple[int, str], int | Squeezed] = {}
+        self._places: dict[tuple[int, str], Place] = {}
         try:
-            self._file = h5py.File(self.path, "r", locking=False)
-        except OSError as error:
-            refusal = _not_hdf5(self.path, self._descriptor, error)
+            self._file = opened_hdf5(self.path, self._descriptor)
+        except ProbeError:
             self._release()
-            raise refusal from None
+            raise
         try:
             with self._reading("its attributes"):
-                self._check_format()
+                check_format(self.path, self._file)
+                self.complete = bool(plain.attribute(self._file, "complete"))
         except ProbeError:
             self.close()
             raise
-
-    def _check_format(self) -> None:
-        try:
-            found = plain.attribute(self._file, "format")
-        except ValueError:  # another tool's attribute of this name
-            found = None
-        if found != FORMAT.encode():
-            raise ProbeError(
-                f"{self.path} is an HDF5 file, but not a dump of probe",
-                hint="record one with 'probe dump', or with probe.record(model, path)",
-            )
-        version = int(plain.attribute(self._file, "version") or 0)
-        if version != VERSION:
-            raise ProbeError(
-                f"{self.path} is dump version {version}, and this probe reads version {VERSION}",
-                hint="update probe (pip install -U layer-probe)" if version > VERSION else "record it again",
-            )
-        self.complete = bool(plain.attribute(self._file, "complete"))
 
     def attribute(self, name: str) -> Any:
         """A JSON attribute of the file (target, environment, config, notes), or None."""
@@ -116,7 +97,7 @@ class Dump:
         shape, dtype = detail.sketch_shape(tap.shape), sketch_dtype(tap.dtype)
         with self._reading(f"the sketch of {tap.name!r}"):
             stored = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
-            return self._at(_placed(stored, dtype, shape), dtype, shape)
+            return values_at(self._descriptor, placed(stored, dtype, shape), dtype, shape)
 
     @cached_property
     def taps(self) -> list[Tap]:
@@ -182,9 +163,6 @@ class Dump:
             if step not in self.steps:
                 hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
                 raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
-            if step not in self.steps:
-                hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
-                raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
             near = [tap.name for tap in self._all_taps if tap.step == step and name.partition(":")[0] in tap.name]
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None
@@ -200,42 +178,21 @@ class Dump:
     def bits(self, tap: Tap) -> Bits:
         """A tap's values as stored, in its shape: bfloat16 as uint16, fp8 as uint8."""
         with self._reading(f"the tap {tap.name!r}"):
-            return self._at(self._place(tap), tap.dtype, tap.shape)
+            return values_at(self._descriptor, self._place(tap), tap.dtype, tap.shape)
 
     def blocks(self, tap: Tap, length: int) -> Iterator[Bits]:
         """A tap's values as numbers, flat, `length` elements at a time: memory stays flat whatever the tap's size.
 
         A yielded block is overwritten by the next one.
         """
-        kind = storage(tap.dtype)
         with self._reading(f"the tap {tap.name!r}"):
-            offset = self._place(tap)
-            buffer = np.empty(min(length, tap.num_elements), kind)
-        if isinstance(offset, Squeezed):
-            yield from self._squeezed_blocks(tap, offset, buffer)
-            return
-        for start in range(0, tap.num_elements, length):
-            part = buffer[: min(length, tap.num_elements - start)]
-            with self._reading(f"the tap {tap.name!r}"):
-                plain.read_at(self._descriptor, offset + start * kind.itemsize, part)
-            yield decode(part, tap.dtype)
-
-    def _squeezed_blocks(self, tap: Tap, squeezed: Squeezed, buffer: Bits) -> Iterator[Bits]:
-        pieces, filled = squeezed.blocks(self._descriptor), 0
+            blocks = blocks_at(self._descriptor, self._place(tap), tap.dtype, tap.num_elements, length)
         while True:
             with self._reading(f"the tap {tap.name!r}"):
-                piece = next(pieces, None)
-            if piece is None:
-                break
-            while len(piece):
-                part = piece[: len(buffer) - filled]
-                buffer[filled : filled + len(part)] = part
-                filled, piece = filled + len(part), piece[len(part) :]
-                if filled == len(buffer):
-                    yield decode(buffer, tap.dtype)
-                    filled = 0
-        if filled:
-            yield decode(buffer[:filled], tap.dtype)
+                part = next(blocks, None)
+            if part is None:
+                return
+            yield decode(part, tap.dtype)
 
     def inputs(self, step: int = 0) -> dict[str, tuple[Bits, str]]:
         """What the model was fed in a step: bits and dtype by the name of forward's parameter, in forward's order."""
@@ -269,38 +226,21 @@ class Dump:
             values = None if folder is None else plain.dataset(folder, link_name(name))
             return None if values is None else decode(self._bits(values, dtype, values.shape), dtype)
 
-    def _place(self, tap: Tap) -> int | Squeezed:
-        """Where the tap's bytes begin in the file, or the pieces in which they are compressed."""
+    def _place(self, tap: Tap) -> Place:
         place = self._places.get((tap.step, tap.name))
         if place is None:
             if not self.has_values(tap):
                 kept = "its sketch" if self.detail.has_values else "its statistics"
                 raise NotKept(f"{self.path} holds of {tap.name!r} {kept} alone", hint="record it in full (--include)")
             values = _found(plain.group(self._file, "steps", str(tap.step)), link_name(tap.name))
-            place = self._places[tap.step, tap.name] = _placed(values, tap.dtype, tap.shape)
+            place = self._places[tap.step, tap.name] = placed(values, tap.dtype, tap.shape)
         return place
 
     def _bits(self, dataset: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> Bits:
-        return self._at(plain.place(dataset, dtype, shape), dtype, shape)
+        return values_at(self._descriptor, plain.place(dataset, dtype, shape), dtype, shape)
 
-    def _at(self, place: int | Squeezed, dtype: str, shape: tuple[int, ...]) -> Bits:
-        bits = np.empty(shape, storage(dtype))
-        if isinstance(place, Squeezed):
-            flat, start = bits.reshape(-1), 0
-            for piece in place.blocks(self._descriptor):
-                flat[start : start + len(piece)] = piece
-                start += len(piece)
-        else:
-            plain.read_at(self._descriptor, place, bits)
-        return bits
-
-    @contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
-        """What turns out to be damaged within this block is a ProbeError that names the file and `what`."""
-        try:
-            yield
-        except plain.REFUSED as error:
-            raise ProbeError(f"{self.path} is damaged: {what}: {error}", hint="copy it or record it again") from None
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return reading(self.path, what)
 
     def close(self) -> None:
         self._file.close()
@@ -320,42 +260,3 @@ def _found(folder: h5py.Group | None, link: bytes) -> h5py.Dataset:
     if values is None:
         raise ValueError("it is missing")
     return values
-
-
-def _placed(found: h5py.Dataset, dtype: str, shape: tuple[int, ...]) -> int | Squeezed:
-    return checked(found, dtype, shape) if is_squeezed(found) else plain.place(found, dtype, shape)
-
-
-def _opened(path: Path) -> int:
-    """A descriptor of a plain file: what else there is (a pipe) could keep a reader waiting for ever."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except (OSError, ValueError) as error:
-        raise ProbeError(f"cannot read {path}: {error}", hint="check the name, and the file's permissions") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ProbeError(f"{path} is no file", hint="give the dump itself, not its folder")
-    return descriptor
-
-
-def _missing(path: Path) -> ProbeError:
-    partial = path.with_name(path.name + ".partial")
-    if partial.is_file():
-        return ProbeError(f"{path}: no such file", hint=f"{partial} is a run that did not end: it can be read too")
-    known = sorted(path.parent.glob("*.h5")) if path.parent.is_dir() else []
-    found = f"; {path.parent} holds {', '.join(p.name for p in known[:5])}" if known else ""
-    return ProbeError(f"{path}: no such file{found}", hint="record one with 'probe dump TARGET -o FILE'")
-
-
-def _not_hdf5(path: Path, descriptor: int, error: OSError) -> ProbeError:
-    """HDF5's own message, in words a user can act on."""
-    if "truncated" in str(error):
-        return ProbeError(f"{path} is truncated: part of the file is missing", hint="copy it again, or record it again")
-    if os.pread(descriptor, 8, 0) == b"\x89HDF\r\n\x1a\n":
-        return ProbeError(f"{path} is a damaged HDF5 file", hint="copy it again, or record it again")
-    return ProbeError(
-        f"{path} is not an HDF5 file",
-        hint="record one with 'probe dump TARGET -o FILE'",
-    )

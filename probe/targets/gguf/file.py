@@ -1,0 +1,109 @@
+"""What a GGUF file says of itself, and its weights, one after the other."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from probe.errors import ProbeError
+from probe.targets.foreign import message
+from probe.targets.gguf.native import HOW_TO_INSTALL
+
+SHORT = 256
+"""Elements of a list that is kept in the dump's config; a tokenizer's lists are longer than what is of use there."""
+EMBEDDING, HEAD = "token_embd.weight", "output.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    path: Path
+    config: dict[str, Any]
+    """Its keys and values: numbers, texts and short lists of them."""
+    reader: Any
+    """gguf's own."""
+
+    @property
+    def architecture(self) -> str:
+        return str(self.config.get("general.architecture", "unknown"))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of its weights."""
+        return frozenset(tensor.name for tensor in self.reader.tensors)
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Rows of the embedding."""
+        return next((int(tensor.shape[1]) for tensor in self.reader.tensors if tensor.name == EMBEDDING), None)
+
+    @property
+    def dtype(self) -> str:
+        """That most of its elements have; torch's name where torch has that type."""
+        sizes: dict[str, int] = {}
+        for tensor in self.reader.tensors:
+            kind = tensor.tensor_type.name
+            sizes[kind] = sizes.get(kind, 0) + int(tensor.n_elements)
+        found = max(sizes, key=lambda kind: sizes[kind], default="F32")
+        return {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}.get(found, found.lower())
+
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """By the file's names; quantised ones as the float32 that they stand for. The head that an embedding is."""
+        embedding: torch.Tensor | None = None
+        for tensor in self.reader.tensors:
+            weight = _tensor(tensor)
+            if tensor.name == EMBEDDING:
+                embedding = weight
+            yield tensor.name, weight
+        if embedding is not None and HEAD not in self.names:
+            yield HEAD, embedding
+
+
+def opened(path: Path) -> ModelFile:
+    """ProbeError for what is no whole GGUF file."""
+    try:
+        import gguf
+    except ImportError:
+        raise ProbeError("a gguf: target needs gguf, which is not installed", hint=HOW_TO_INSTALL) from None
+    try:
+        reader = gguf.GGUFReader(path)
+        config = {field.name: value for field in reader.fields.values() if (value := _value(field)) is not None}
+        missing = [tensor.name for tensor in reader.tensors if tensor.data.nbytes != int(tensor.n_bytes)]
+    except OSError as error:
+        raise ProbeError(f"cannot read {path}: {error}") from None
+    except (ValueError, IndexError, KeyError, TypeError, UnicodeDecodeError, OverflowError) as error:
+        raise ProbeError(f"{path} is no GGUF file, or not all of one: {message(error)}", hint=_HINT) from None
+    if not reader.tensors:
+        raise ProbeError(f"{path} holds no weights, only a vocabulary or a description", hint="give the model's file")
+    if missing:
+        raise ProbeError(f"{path} ends before its weight {missing[0]} does", hint=_HINT)
+    return ModelFile(path, config, reader)
+
+
+_HINT = "is it a model's file (*.gguf), and was it copied whole?"
+
+
+def _value(field: Any) -> Any:
+    """JSON; None for what is not kept."""
+    found = field.contents()
+    if isinstance(found, list):
+        return found if len(found) <= SHORT and not field.name.startswith("tokenizer.") else None
+    if isinstance(found, float) and not math.isfinite(found):
+        return str(found)
+    return found if isinstance(found, (bool, int, float, str)) else None
+
+
+def _tensor(tensor: Any) -> torch.Tensor:
+    """A copy, so that it may outlive the file."""
+    import gguf
+
+    kind = tensor.tensor_type.name
+    shape = tuple(int(size) for size in tensor.shape[::-1])
+    if kind in ("F32", "F16", "F64", "I8", "I16", "I32", "I64"):
+        return torch.from_numpy(np.array(tensor.data)).reshape(shape)
+    if kind == "BF16":
+        return torch.from_numpy(np.array(tensor.data).view(np.int16)).view(torch.bfloat16).reshape(shape)
+    return torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).reshape(shape)

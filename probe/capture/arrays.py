@@ -102,6 +102,11 @@ class ArrayRecorder:
         if self._sink.trouble:
             raise failed(self._writer.path, self._writer.num_taps, self._sink.trouble) from self._sink.trouble
 
+    def rescue(self) -> None:
+        """Bring what was added into `<path>.partial`: for a process that is about to die."""
+        self._sink.close()
+        self._writer.keep_partial()
+
     def __enter__(self) -> Self:
         return self
 

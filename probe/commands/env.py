@@ -7,6 +7,16 @@ examples:
 
 import argparse
 
+PACKAGES = ("torch", "transformers", "numpy", "h5py", "einops", "rich", "textual", "matplotlib", "safetensors")
+EXTRAS = {
+    "xllamacpp": "layer-probe[gguf]",
+    "llama-cpp-python": "llama-cpp-python",
+    "gguf": "layer-probe[gguf]",
+    "onnxruntime": "layer-probe[onnx]",
+    "onnx": "layer-probe[onnx]",
+}
+"""What runs other targets, and what installs it."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as JSON")
@@ -24,7 +34,7 @@ def run(args: argparse.Namespace) -> bool:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    for package in ("torch", "transformers", "numpy", "h5py", "einops", "rich", "textual", "matplotlib", "safetensors"):
+    for package in (*PACKAGES, *EXTRAS):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -38,5 +48,10 @@ def run(args: argparse.Namespace) -> bool:
         print_json(found)
         return False
     for name, version in found.items():
-        print(f"{name:13s} {version or 'not installed (pip install ' + name + ')'}")
+        print(f"{name:16s} {version or f'not installed (pip install {_install(name)})'}")
     return False
+
+
+def _install(package: str) -> str:
+    """What to give to pip, as a shell takes it."""
+    return f"'{EXTRAS[package]}'" if package in EXTRAS else package

@@ -8,7 +8,7 @@ import torch
 
 from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.targets.gguf.child import play
+from probe.targets.gguf.play import play
 from probe.targets.inputs import InputRequest
 from probe.targets.runtime import Job
 from probe.targets.target import Target
@@ -21,7 +21,7 @@ def dumped(
 ) -> Dump:
     """The dump of a file's run."""
     text = ",".join(str(int(token)) for token in (tokens(10) if ids is None else ids)[0])
-    target = Target("gguf", str(path), options or {})
+    target = Target("gguf", str(path), {"threads": 1} | (options or {}))
     output = path.with_suffix(".h5")
     play(Job(target, InputRequest(tokens=text), output, force=True, **how), lambda *_: None)
     return Dump(output)

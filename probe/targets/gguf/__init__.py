@@ -97,7 +97,7 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
 
 def _crash(job: Job, code: int, last: dict[str, Any], words: list[str]) -> ProbeError:
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    where = f" at {last['progress'][0]}" if "progress" in last else ""
+    where = f" after {last['progress'][0]}" if "progress" in last else ""
     partial = Path(f"{job.path}.partial")
     kept = f"what ran until then is in {partial}" if partial.exists() else None
     return ProbeError(": ".join([f"llama.cpp {how}{where}", *words]), hint=kept)

@@ -106,8 +106,7 @@ class Attention:
         name = self._named(owner, KIND)
         scale, cap = node.number(0), node.number(2)
         mask = self._mask(given(sources[3])) if len(sources) > 3 else None
-        whole = scale * cap if cap else scale  # llama.cpp divides the scale by the cap beforehand
-        self._inputs(name, query, key[..., : self._total, :], whole, cap or None, mask)
+        self._inputs(name, query, key[..., : self._total, :], scale, cap or None, mask)
         self._show(name, KIND, "in.value", value[..., : self._total, :])
         self._show(name, KIND, "out", result.transpose(1, 2))
 

@@ -4,22 +4,22 @@ See probe.targets.gguf for the names. B is 1; T tokens in a step, C channels.
 """
 
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
 from probe.targets.gguf.attention import Attention
 from probe.targets.gguf.file import EMBEDDING
-from probe.targets.gguf.node import Node, node_at, values, viewed
+from probe.targets.gguf.held import Held
+from probe.targets.gguf.node import Node
 
 Add = Callable[[str, str, str, torch.Tensor], object]
 """Called with module, kind, port and tensor: see ArrayRecorder.add."""
-NUM_KEPT = 24
-"""Tensors that may be asked for again, as what a later one is made of: twice as many as lie between two such."""
 NORMS = ("RMS_NORM", "NORM", "GROUP_NORM", "L2_NORM")
 PRODUCTS = ("MUL_MAT", "MUL_MAT_ID", "GET_ROWS")
 COPIES = ("SET_ROWS", "CPY", "CONT", "DUP")
+CACHE = "cache_"
 LAYER_OUT, LOGITS = "l_out", "result_output"
 _LAYER = re.compile(r"(?P<name>.*?)-(?P<layer>\d+)$")
 _BLOCK = re.compile(r"blk\.(?P<layer>\d+)\.")
@@ -32,16 +32,12 @@ class Graph:
     def __init__(self, weights: Iterable[str], num_tokens: int, past: int, add: Add) -> None:
         """`weights` are the file's names of them."""
         self._weights = frozenset(weights)
-        self._num_tokens = num_tokens
         self._add = add
         self._attention = Attention(num_tokens, past, self._named, add)
-        self._nodes: dict[int, Node] = {}
-        self._kept: OrderedDict[int, torch.Tensor] = OrderedDict()
-        """By address the numbers that were there, four axes; the last few."""
-        self._shapes: dict[int, torch.Tensor] = {}
-        """The same as modules are given them: one object wherever it is told."""
+        self._held = Held(num_tokens)
         self._layers: dict[int, int | None] = {}
         self._entered: set[int] = set()
+        self._leaves: set[int] = set()
         self._open: int | None = None
         """The layer that was entered last, until its output is there."""
         self._normed: dict[int, tuple[str, torch.Tensor]] = {}
@@ -53,32 +49,40 @@ class Graph:
 
     def tell(self, node: Node) -> None:
         """A tensor that was computed just now."""
-        sources = [self._node(address) for address in node.sources]
-        if node.op in COPIES and any(self._node(source.base).name.startswith("cache_") for source in sources):
+        sources = [self._held.node(address) for address in node.sources]
+        if node.op in COPIES and any(self._held.node(source.base).name.startswith(CACHE) for source in sources):
             return  # attention shows what it reads of the cache
         weight = next((source for source in sources if source.name in self._weights), None)
         given = [source for source in sources if source is not weight]
-        self._nodes[node.address] = node
-        result = self._keep(node.address, values(node))
+        result = self._held.hold(node)
         name, layer = self._place(node, weight, given)
         self._layers[node.address] = layer
         owner = "" if layer is None else f"blk.{layer}"
         if layer is not None and layer not in self._entered:
             self._entered.add(layer)
             self._open = layer
-            self._add(owner, "block", "in", self._as_given(given[0]))
+            self._add(owner, "block", "in", self._held.given(given[0]))
         if node.op in NORMS:
-            self._normed[node.address] = node.op, self._as_given(given[0])
+            self._normed[node.address] = node.op, self._held.given(given[0])
         if weight is None or not self._tell_module(node, weight.name, given):
-            left = self._attention.tell(node, sources, self._held, result, owner) if weight is None else result
+            self._tell_leaves(given)
+            left = self._attention.tell(node, sources, self._held.whole, result, owner) if weight is None else result
             if left is not None and name not in (LAYER_OUT, LOGITS):
-                shown = self._as_given(node) if left is result else left
+                shown = self._held.given(node) if left is result else left
                 self._add(self._named(owner, name), node.op, "out", shown)
-        if name == LAYER_OUT:
-            self._add(owner, "block", "out", self._as_given(node))
+        if name == LAYER_OUT and layer is not None:
+            self._add(owner, "block", "out", self._held.given(node))
             self._layers[node.address] = self._open = None
         if name == LOGITS:
-            self.logits = self._as_given(node)
+            self.logits = self._held.given(node)
+
+    def _tell_leaves(self, given: Iterable[Node]) -> None:
+        """What the graph is fed besides tokens and masks, as `@inp_pos:out`."""
+        for node in given:
+            if node.op == "NONE" and node.base == node.address and node.address not in self._leaves:
+                self._leaves.add(node.address)
+                if "mask" not in node.name and not node.name.startswith(CACHE):
+                    self._add(self._named("", node.name), "INPUT", "out", self._held.given(node))
 
     def _tell_module(self, node: Node, weight: str, given: Sequence[Node]) -> bool:
         """Whether it is a module that has this weight."""
@@ -86,22 +90,22 @@ class Graph:
         if node.op == "ADD":
             if part != "bias":
                 return False
-            self._add(module, self._unbiased.pop(given[0].base, node.op), "out", self._as_given(node))
+            self._add(module, self._unbiased.pop(given[0].base, node.op), "out", self._held.given(node))
             return True
         if node.op in PRODUCTS:
-            kind, source = node.op, self._as_given(given[0])
+            kind, source = node.op, self._held.given(given[0])
             module = "output" if weight == EMBEDDING and node.op == "MUL_MAT" else module
         elif node.op == "MUL":
             normed = self._normed.pop(given[0].base, None)
-            kind, source = normed or (node.op, self._as_given(given[0]))
+            kind, source = normed or (node.op, self._held.given(given[0]))
         else:
             return False
         self._add(module, kind, "in", source)
         if f"{module}.bias" in self._weights:
             self._unbiased[node.address] = kind
-            self._add(self._named(module, node.op.lower()), node.op, "out", self._as_given(node))
+            self._add(self._named(module, node.op.lower()), node.op, "out", self._held.given(node))
         else:
-            self._add(module, kind, "out", self._as_given(node))
+            self._add(module, kind, "out", self._held.given(node))
         return True
 
     def _place(self, node: Node, weight: Node | None, given: Sequence[Node]) -> tuple[str, int | None]:
@@ -123,45 +127,3 @@ class Graph:
         count = self._counts[name]
         self._counts[name] += 1
         return f"{name}.{count}" if count else name
-
-    def _node(self, address: int) -> Node:
-        found = self._nodes.get(address)
-        if found is None:
-            found = self._nodes[address] = node_at(address)
-        return found
-
-    def _keep(self, address: int, tensor: torch.Tensor) -> torch.Tensor:
-        self._kept[address] = tensor
-        if len(self._kept) > NUM_KEPT:
-            old, _ = self._kept.popitem(last=False)
-            self._shapes.pop(old, None)
-        return tensor
-
-    def _held(self, node: Node) -> torch.Tensor:
-        """Its numbers when they were computed, four axes. A leaf's stay as they are, and so does what has just been
-        multiplied as a matrix."""
-        base = self._kept.get(node.base)
-        if base is None:
-            return values(node)
-        return base if node.address == node.base else viewed(base, node)
-
-    def _as_given(self, node: Node) -> torch.Tensor:
-        """As modules are given it: [1, T, C], and where heads are apart [1, T, H, C]."""
-        found = self._shapes.get(node.address)
-        if found is None:
-            if node.address not in self._kept:
-                self._keep(node.address, self._held(node))
-            found = self._shapes[node.address] = self._shaped(node, self._kept[node.address])
-        return found
-
-    def _shaped(self, node: Node, tensor: torch.Tensor) -> torch.Tensor:
-        sizes = node.sizes
-        if sizes[3] > 1:
-            return tensor
-        if sizes[2] > 1:
-            rank = 3
-        elif node.type.startswith("i"):
-            rank = 1 + (sizes[1] > 1)
-        else:
-            rank = 3 if self._num_tokens == 1 and sizes[1] > 1 else 2
-        return tensor.reshape(1, *node.shape[4 - rank :])

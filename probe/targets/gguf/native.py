@@ -43,6 +43,8 @@ class Memory(ctypes.Structure):
 
 EVALUATED = ctypes.CFUNCTYPE(c_bool, c_void_p, c_bool, c_void_p)
 """ggml_backend_sched_eval_callback: (tensor, whether it is only asked for, user data)."""
+ABORTED = ctypes.CFUNCTYPE(None, c_char_p)
+"""ggml_abort_callback: the process ends when it returns."""
 
 _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "llama_backend_init": (None, ()),

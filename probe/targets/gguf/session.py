@@ -1,6 +1,7 @@
 """A model in memory, and its runs: tokens in, every tensor of the graph handed over as soon as it is computed."""
 
 import ctypes
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import Any, Self
 
 from probe.errors import ProbeError
 from probe.targets.gguf.layout import check_model_defaults, context_layout, tensors_are_flagged
-from probe.targets.gguf.native import EVALUATED, library
+from probe.targets.gguf.native import ABORTED, EVALUATED, library
 from probe.targets.gguf.node import Node, node_at
 
 KINDS = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q4_0": 2, "q5_0": 6}
@@ -44,6 +45,17 @@ class Session:
         if not self._context:
             self.close()
             raise Refused(f"llama.cpp cannot run {path} so", hint="leave the options of --arg away")
+
+    def before_it_aborts(self, rescue: Callable[[], object]) -> None:
+        """Have something done when llama.cpp finds that it cannot go on; then it ends the process."""
+
+        def aborted(words: bytes) -> None:
+            _say(words)
+            rescue()
+
+        self._aborted = ABORTED(aborted)
+        if hasattr(self._library, "ggml_set_abort_callback"):
+            self._library.ggml_set_abort_callback(self._aborted)
 
     def _opened(self, options: Mapping[str, Any], num_tokens: int, num_at_once: int) -> int:
         chosen = self._library.llama_context_default_params()
@@ -91,6 +103,8 @@ class Session:
         return True
 
     def close(self) -> None:
+        if hasattr(self._library, "ggml_set_abort_callback"):
+            self._library.ggml_set_abort_callback(None)
         if self._context:
             self._library.llama_free(self._context)
         self._library.llama_model_free(self._model)
@@ -103,6 +117,10 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _say(words: bytes) -> None:
+    print(words.decode(errors="replace"), file=sys.stderr, flush=True)
 
 
 def _nothing(_: Node) -> None:

@@ -10,12 +10,13 @@ import argparse
 PACKAGES = ("torch", "transformers", "numpy", "h5py", "einops", "rich", "textual", "matplotlib", "safetensors")
 EXTRAS = {
     "xllamacpp": "layer-probe[gguf]",
-    "llama-cpp-python": "llama-cpp-python",
     "gguf": "layer-probe[gguf]",
     "onnxruntime": "layer-probe[onnx]",
     "onnx": "layer-probe[onnx]",
 }
 """What runs other targets, and what installs it."""
+IN_PLACE_OF = ("llama-cpp-python",)
+"""What would do as well as one of these, and is listed where it is there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +35,12 @@ def run(args: argparse.Namespace) -> bool:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    for package in (*PACKAGES, *EXTRAS):
+    for package in (*PACKAGES, *EXTRAS, *IN_PLACE_OF):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = None
+            if package not in IN_PLACE_OF:
+                found[package] = None
     if found["torch"]:
         import torch
 

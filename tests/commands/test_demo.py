@@ -50,7 +50,17 @@ def test_an_unknown_bug_is_answered_with_the_known_ones(probe: Run):
 def test_env_says_what_is_there_as_text_and_as_json(probe: Run):
     text, found = probe("env"), json.loads(probe("env", "--json").out)
     assert found["probe"] == __version__
-    assert {"python", "platform", "torch", "transformers", "numpy", "h5py", "accelerator", "threads"} <= found.keys()
+    assert {
+        "python",
+        "platform",
+        "torch",
+        "transformers",
+        "numpy",
+        "h5py",
+        "gguf",
+        "accelerator",
+        "threads",
+    } <= found.keys()
     lines = dict(line.split(maxsplit=1) for line in text.out.splitlines())
     assert lines == found
 
@@ -60,4 +70,6 @@ def test_env_says_how_to_get_what_is_missing(probe: Run, tmp_path: Path, monkeyp
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     outcome = probe("env")
     assert outcome.code == 0
-    assert "einops        not installed (pip install einops)" in outcome.out
+    assert "einops           not installed (pip install einops)" in outcome.out
+    assert "xllamacpp        not installed (pip install 'layer-probe[gguf]')" in outcome.out
+    assert "onnxruntime      not installed (pip install 'layer-probe[onnx]')" in outcome.out

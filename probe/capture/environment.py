@@ -33,7 +33,7 @@ def environment(model: nn.Module) -> dict[str, Any]:
     buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
     dtypes = Counter(dtype_name(parameter.dtype) for parameter in parameters)
     return {
-        "versions": _versions(),
+        "versions": versions(),
         "platform": platform.platform(),
         "device": str(parameters[0].device) if parameters else "cpu",
         "dtype": dtypes.most_common(1)[0][0] if dtypes else dtype_name(torch.get_default_dtype()),
@@ -62,14 +62,15 @@ def environment(model: nn.Module) -> dict[str, Any]:
 
 
 @cache
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Of Python and of what is installed of PACKAGES."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            versions[package] = metadata.version(package)
+            found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return versions
+    return found
 
 
 def config(model: nn.Module) -> Any:

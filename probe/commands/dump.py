@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
 from probe.commands.feeding import add_feeding, add_running, add_steps, add_target, calls_of, loaded_target, target_of
-from probe.commands.recording import add_recording, record_calls
+from probe.commands.output import FOLDER, check_output, extent
+from probe.commands.recording import add_recording, detail_of, record_calls
 from probe.commands.runtime import dump_runtime
 from probe.errors import ProbeError
 from probe.render.progress import Progress, say
@@ -35,8 +36,6 @@ DECODE = (
     "after the prompt N tokens more, one a step, with the model's own cache; each is the likeliest, and none ends it. "
     "With --inputs the tokens are REF.h5's, and its last N are decoded (0: one prefill of all; default: as REF.h5)"
 )
-FOLDER = "dumps"
-"""Where dumps go that are given no name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +62,13 @@ def run(args: argparse.Namespace) -> bool:
     _check_detail(args)
     target = target_of(args)
     output = args.output or file(FOLDER) / f"{_file_name(target)}.h5"
-    _check_output(output, force=args.force)
+    check_output(output, force=args.force)
     with Progress(quiet=args.quiet) as progress:
         run = dump_runtime if target.kind in RUNTIMES else _dump_model
         notes = run(args, target, output, progress) + left_out(output)
     for note in notes:
         say(f"note: {note}", quiet=args.quiet)
-    print(f"{output}: {_extent(output)}")
+    print(f"{output}: {extent(output)}")
     say(f"next: probe show {output}   or   probe diff REF.h5 {output}", quiet=args.quiet)
     return False
 
@@ -94,37 +93,11 @@ def _dump_model(args: argparse.Namespace, target: "Target", output: "Path", prog
 
 def _check_detail(args: argparse.Namespace) -> None:
     """Before a model is loaded, which may take minutes."""
-    from probe.dump.detail import chosen_detail
-
-    chosen_detail(args.sketch, stats_only=args.stats_only, tokens_slice=args.tokens_slice)
-    if args.compress and args.stats_only:
-        raise ProbeError("--compress has no effect with --stats-only", hint="leave one of the two away")
+    detail_of(args)
     flags = {"--sketch": args.sketch, "--stats-only": args.stats_only, "--tokens-slice": args.tokens_slice}
     flag = next((flag for flag, given in flags.items() if given), None)
     if args.repeat and flag:
         raise ProbeError(f"--repeat compares values, which {flag} does not keep", hint="leave one of the two away")
-
-
-def _check_output(output: "Path", *, force: bool) -> None:
-    """Before a model is loaded, which may take minutes."""
-    if output.is_dir():
-        raise ProbeError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'ref.h5'}")
-    if output.exists() and not force:
-        raise ProbeError(f"{output} exists already", hint="give another name with -o, or --force to replace it")
-    if str(output.parent) == FOLDER:
-        output.parent.mkdir(exist_ok=True)
-    elif not output.parent.is_dir():
-        raise ProbeError(f"there is no folder {output.parent}", hint=f"mkdir -p {output.parent}")
-
-
-def _extent(output: "Path") -> str:
-    """`24 taps, 0.1 MB`, and in which steps if there are several."""
-    from probe.dump import Dump
-    from probe.render.steps import steps_in_words
-
-    with Dump(output) as dump:
-        steps = steps_in_words(dump)
-        return f"{len(dump.taps)} taps, {output.stat().st_size / 1e6:.1f} MB" + (f" ({steps})" if steps else "")
 
 
 def _file_name(target: "Target") -> str:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from probe.dump.detail import Detail
     from probe.targets import Target
     from probe.targets.calls import Calls, Played
 
 
 def add_recording(parser: argparse.ArgumentParser) -> None:
-    _add_amount(add_choice(parser))
+    add_amount(add_choice(parser))
 
 
 def add_choice(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -37,7 +38,7 @@ def add_choice(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return what
 
 
-def _add_amount(what: argparse._ArgumentGroup) -> None:
+def add_amount(what: argparse._ArgumentGroup) -> None:
     """How much of each tap."""
     what.add_argument(
         "--sketch",
@@ -49,6 +50,15 @@ def _add_amount(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--stats-only", action="store_true", help="statistics and hashes, no values")
     what.add_argument("--compress", action="store_true", help="a smaller file (bf16: by a third), which takes longer")
     what.add_argument("--tokens-slice", metavar="START:STOP", help="these tokens alone, as Python slices: 0:16, -4:")
+
+
+def detail_of(args: argparse.Namespace) -> "Detail":
+    """How much of each tap is asked for. ProbeError for flags that do not go together."""
+    from probe.dump.detail import chosen_detail
+
+    if args.compress and args.stats_only:
+        raise ProbeError("--compress has no effect with --stats-only", hint="leave one of the two away")
+    return chosen_detail(args.sketch, stats_only=args.stats_only, tokens_slice=args.tokens_slice)
 
 
 def record_calls(

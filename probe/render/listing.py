@@ -1,7 +1,5 @@
 """What is in a dump, as text: its run and all its taps, or one tap's numbers."""
 
-from typing import Any
-
 import numpy as np
 from rich.table import Table
 from rich.text import Text
@@ -21,10 +19,11 @@ def print_contents(dump: Dump) -> None:
     if not dump.complete:
         cut_short = "UNFINISHED: the run that wrote this was cut short; what it recorded until then is here"
         prose(out, Text(cut_short, style="bold yellow"))
-    prose(out, Text(printable(_target(dump.attribute("target")))), "model")
+    prose(out, Text(printable(_origin(dump))), "model")
     ran = [f"{key} {versions[key]}" for key in ("torch", "transformers") if key in versions]
     ran += [str(environment[key]) for key in ("dtype", "device", "attention") if environment.get(key)]
-    prose(out, Text(printable(", ".join(ran))), "ran with")
+    if ran:
+        prose(out, Text(printable(", ".join(ran))), "ran with")
     for name, (bits, dtype) in dump.inputs().items():
         prose(out, Text(f"{printable(name)} {list(bits.shape)} {dtype}"), "fed")
     described = steps_in_words(dump)
@@ -69,7 +68,10 @@ def print_tap(dump: Dump, tap: Tap) -> None:
         out.print(Text(np.array2string(values)))
 
 
-def _target(target: dict[str, Any] | None) -> str:
+def _origin(dump: Dump) -> str:
+    target, imported = dump.attribute("target"), dump.environment.get("imported")
+    if isinstance(imported, dict):
+        return f"not known: imported from {imported.get('from')}"
     if not target:
         return "a model that was live when it was recorded"
     arguments = "".join(f" --arg {key}={value}" for key, value in (target.get("arguments") or {}).items())

@@ -10,7 +10,7 @@ from probe.cli import build_parser, main
 from probe.commands import COMMANDS
 from tests.commands.running import TINY, Run, in_new_process
 
-NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+NAMES = [command.__name__.rpartition(".")[2].rstrip("_") for command in COMMANDS]
 HEAVY = {"torch", "numpy", "h5py", "textual", "transformers", "rich", "matplotlib", "einops"}
 
 

@@ -1,0 +1,77 @@
+"""The members of an .npz archive, which are .npy files: stored as they are, or deflated."""
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from probe.errors import ProbeError
+from probe.targets.importing.npy import Layout, read_layout, read_stored
+from probe.targets.importing.source import Buffer, Opened, Source, checked
+
+LOCAL_HEADER = struct.Struct("<26xHH")
+"""Of a member: the lengths of its name, and of what follows that, before its bytes."""
+LARGEST_RATIO = 1032
+"""Bytes that deflate makes of one, at most (zlib's own technical details)."""
+PIECE = 1 << 20
+NOT_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error, ValueError)
+"""All that zipfile raises, whatever is wrong with an archive."""
+
+
+def npz_sources(path: Path) -> list[Source]:
+    """In the archive's own order. ProbeError for what is no archive."""
+    with _archive(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    return [Source(member.filename.removesuffix(".npy"), str(path), partial(_open, path, member)) for member in members]
+
+
+def _open(path: Path, member: zipfile.ZipInfo, declared: str | None, unsigned_too: bool) -> Opened:
+    name = f"{member.filename!r} of {path}"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ProbeError(f"{name} is compressed in a way that numpy does not use", hint="write it with numpy.savez")
+    is_stored = member.compress_type == zipfile.ZIP_STORED
+    if member.file_size > member.compress_size * (1 if is_stored else LARGEST_RATIO):
+        raise ProbeError(f"{name} is said to be longer than its bytes can be", hint="was it copied whole?")
+    with _archive(path) as archive, archive.open(member) as stream:
+        layout = read_layout(stream, member.file_size, name)
+    dtype = checked(layout.kind, declared, unsigned_too=unsigned_too, name=name)
+    if not is_stored:
+        return Opened(layout.num_bytes, partial(_inflated, path, member, layout, dtype, name))
+    with path.open("rb") as raw:
+        raw.seek(member.header_offset)
+        lengths = LOCAL_HEADER.unpack(raw.read(LOCAL_HEADER.size))
+    start = member.header_offset + LOCAL_HEADER.size + sum(lengths)
+    return Opened(layout.num_bytes, partial(read_stored, str(path), start, layout, dtype))
+
+
+def _inflated(
+    path: Path, member: zipfile.ZipInfo, layout: Layout, dtype: str, name: str, buffer: Buffer
+) -> torch.Tensor:
+    """zipfile holds the bytes against the archive's checksum."""
+    raw = buffer.take(layout.num_bytes)
+    left = memoryview(raw)  # type: ignore[arg-type]
+    with _archive(path) as archive, archive.open(member) as stream:
+        stream.read(layout.offset)
+        while len(left) and (piece := stream.read(min(PIECE, len(left)))):
+            left[: len(piece)] = piece
+            left = left[len(piece) :]
+        if len(left) or stream.read(1):
+            raise ProbeError(f"{name} is not as long as it says", hint="was it copied whole?")
+    return layout.tensor(raw, dtype)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except OSError as error:
+        raise ProbeError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from None
+    except NOT_ZIP as error:
+        raise ProbeError(f"{path} is no npz archive, or damaged: {error}", hint="was it copied whole?") from None

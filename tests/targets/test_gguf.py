@@ -1,30 +1,17 @@
 """A GGUF file, run by llama.cpp, is told as modules: in what order, under which names, with which numbers."""
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from probe.dump import Dump
 from probe.errors import ProbeError
-from probe.targets.gguf.play import play
-from probe.targets.inputs import InputRequest
-from probe.targets.runtime import Job
-from probe.targets.target import Target
+from probe.targets.gguf.session import Session
 from tests.converted.convert import contents, write
 from tests.converted.models import CLASSES, tiny, tokens
-
-
-def dumped(
-    path: Path, ids: torch.Tensor | None = None, options: dict[str, object] | None = None, **how: object
-) -> Dump:
-    """The dump of a file's run."""
-    text = ",".join(str(int(token)) for token in (tokens(10) if ids is None else ids)[0])
-    target = Target("gguf", str(path), {"threads": 1} | (options or {}))
-    output = path.with_suffix(".h5")
-    play(Job(target, InputRequest(tokens=text), output, force=True, **how), lambda *_: None)
-    return Dump(output)
+from tests.targets.gguf_runs import dumped, file_of
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -38,7 +25,7 @@ def test_logits_are_those_of_transformers(tmp_path: Path, name: str):
 
 
 def test_a_module_is_named_as_its_weight_and_given_what_came_before(tmp_path: Path):
-    dump = dumped(write(contents(tiny("llama")), tmp_path / "m.gguf"))
+    dump = dumped(file_of("llama", tmp_path))
     weights = {weight.module for weight in dump.weights}
     modules = {tap.module for tap in dump.module_taps if not tap.is_functional}
     assert weights - modules == set()
@@ -49,8 +36,82 @@ def test_a_module_is_named_as_its_weight_and_given_what_came_before(tmp_path: Pa
     np.testing.assert_array_equal(dump[":out.logits"], dump["output:out"])
 
 
-def test_without_a_file_nothing_is_recorded(tmp_path: Path):
-    path = tmp_path / "m.gguf"
-    path.write_bytes(b"GGUF" + bytes(100))
-    with pytest.raises(ProbeError, match="no GGUF file, or not all of one"):
+def test_a_head_that_is_the_embedding_is_a_module_of_its_own_with_the_same_weight(tmp_path: Path):
+    dump = dumped(file_of("gemma", tmp_path))
+    assert {weight.name: weight.tied_to for weight in dump.weights}["output.weight"] == "token_embd.weight"
+    np.testing.assert_array_equal(dump["output:in"], dump["output_norm:out"])
+
+
+def test_a_bias_belongs_to_the_module_of_its_weight(tmp_path: Path):
+    made = contents(tiny("llama"))
+    bias = np.linspace(-1, 1, 64, dtype=np.float32)
+    made.tensors["blk.1.attn_q.bias"] = bias
+    dump = dumped(write(made, tmp_path / "m.gguf"))
+    assert dump.tap("blk.1.attn_q:out").module_class == "MUL_MAT"
+    np.testing.assert_array_equal(dump["blk.1.attn_q:out"], dump["blk.1.attn_q.@mul_mat:out"] + bias)
+
+
+def test_every_tensor_is_told_under_ggml_s_own_name_or_its_operation(tmp_path: Path):
+    dump = dumped(file_of("gemma3", tmp_path))
+    functions = [tap for tap in dump.taps if tap.module.startswith("blk.1.@") and "@attention" not in tap.module]
+    assert [(tap.module.removeprefix("blk.1."), tap.module_class) for tap in functions] == [
+        ("@norm", "RMS_NORM"),
+        ("@norm.1", "RMS_NORM"),
+        ("@Qcur", "ROPE"),
+        ("@scale", "SCALE"),
+        ("@norm.2", "RMS_NORM"),
+        ("@Kcur", "ROPE"),
+        ("@kq", "MUL_MAT"),
+        ("@kqv_out", "CONT"),
+        ("@norm.3", "RMS_NORM"),
+        ("@sa_out", "ADD"),
+        ("@norm.4", "RMS_NORM"),
+        ("@ffn_geglu", "GEGLU"),
+        ("@norm.5", "RMS_NORM"),
+    ]
+    assert dump["@inp_pos:out"].tolist() == [list(range(10))]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("F16", "float16"), ("BF16", "bfloat16"), ("Q8_0", "float32")])
+def test_weights_are_told_as_the_file_has_them_and_quantised_ones_as_they_count(tmp_path: Path, kind: str, dtype: str):
+    model = tiny("llama")
+    dump = dumped(write(contents(model), tmp_path / "m.gguf", kind))
+    weights = {weight.name: weight for weight in dump.weights}
+    assert weights["blk.2.ffn_up.weight"].dtype == dtype
+    assert weights["blk.2.ffn_up.weight"].shape == (128, 64)
+    ours = model.model.layers[2].mlp.up_proj.weight.norm().item()
+    assert weights["blk.2.ffn_up.weight"].statistics.l2 == pytest.approx(ours, rel=3e-3)
+    assert dump.environment["dtype"] == {"Q8_0": "q8_0"}.get(kind, dtype)
+
+
+class Unwatched(Session):
+    """Nothing is asked of the graph."""
+
+    def _evaluated(self, *_: object) -> bool:
+        return False
+
+
+def test_being_watched_changes_no_bit_of_the_logits(tmp_path: Path):
+    path, ids = file_of("gemma2", tmp_path), tokens(10)
+    with Unwatched(path, {"flash": False, "kv": "f32", "threads": 1}, 10, 10) as session:
+        session.run(ids[0].tolist(), 0, lambda _: None)
+        get = session._library.llama_get_logits
+        get.restype, get.argtypes = ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p]
+        plain = np.ctypeslib.as_array(get(session._context), (1, 10, 256)).copy()
+    np.testing.assert_array_equal(dumped(path)[":out.logits"], plain)
+
+
+@pytest.mark.parametrize("size", [0, 3, 100, 3000, 30_000])
+def test_what_is_not_all_of_a_gguf_file_is_refused(tmp_path: Path, size: int):
+    path = file_of("llama", tmp_path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ProbeError, match="is no GGUF file, or not all of one") as refusal:
         dumped(path)
+    assert refusal.value.hint == "is it a model's file (*.gguf), and was it copied whole?"
+
+
+def test_a_vocabulary_alone_is_no_model(tmp_path: Path):
+    made = contents(tiny("llama"))
+    made.tensors = {}
+    with pytest.raises(ProbeError, match="holds no weights, only a vocabulary"):
+        dumped(write(made, tmp_path / "m.gguf"))

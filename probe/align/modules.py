@@ -7,6 +7,7 @@ from probe.align.match import Match
 from probe.align.model import ModuleTable
 from probe.align.order import by_order
 from probe.align.part import Part
+from probe.align.prefix import behind_prefix
 from probe.align.rearranged import Rearranged
 from probe.align.votes import agreed
 from probe.dump import Dump
@@ -16,9 +17,10 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
     """Per reference module its counterpart, and remarks on weights that contradict it."""
     ours, theirs = ModuleTable(reference), ModuleTable(candidate)
     matches = {"": Match((Part(""),), "root")} if "" in ours.taps and "" in theirs.taps else {}
-    for module in ours.taps:
-        if module and module in theirs.taps and _same_kind(module, ours, theirs):
-            matches[module] = Match((Part(module),), "name")
+    names = behind_prefix(ours.taps, theirs.taps, ours.weights) or {module: module for module in ours.taps if module}
+    for module, name in names.items():
+        if name in theirs.taps and _same_kind(module, name, ours, theirs):
+            matches[module] = Match((Part(name),), "name")
     rearranged = Rearranged(reference, candidate, ours, theirs, matches)
     matches |= {module: Match((part,), "name") for module, part in rearranged.parts.items()}
     for module in [name for name in matches if _parent(name) in rearranged.shuffled]:
@@ -40,10 +42,10 @@ def _parent(module: str) -> str:
     return module.rpartition(".")[0]
 
 
-def _same_kind(module: str, ours: ModuleTable, theirs: ModuleTable) -> bool:
+def _same_kind(module: str, name: str, ours: ModuleTable, theirs: ModuleTable) -> bool:
     """An equal name means the same thing only for modules of one class, or of the same insides."""
-    same_class = ours.taps[module][0].module_class == theirs.taps[module][0].module_class
-    return same_class or ours.children(module) == theirs.children(module)
+    same_class = ours.taps[module][0].module_class == theirs.taps[name][0].module_class
+    return same_class or ours.children(module) == theirs.children(name)
 
 
 def _plausible(options: Options, ours: ModuleTable, theirs: ModuleTable) -> Options:

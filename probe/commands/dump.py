@@ -13,6 +13,10 @@ examples:
   probe dump py:port.py:build --arg layers=6 --inputs ref.h5 -o cand.h5
   probe dump hf:DIR --tokens 1,15043,3186 --device cuda --repeat 2 -o ref.h5
   probe dump hf:DIR --prompt "The quick fox" --decode 8 -o ref.h5
+  probe dump gguf:model.gguf --inputs ref.h5 --arg flash=True --arg kv=f16 -o cand.h5
+
+A gguf: target's taps are named as its weights (blk.3.attn_q:out) and, between them, as ggml's tensors or operations
+(blk.3.@ffn_swiglu:out). --arg takes flash (False), kv (f32), threads, batch, context; so it is as exact as it can be.
 """
 
 import argparse

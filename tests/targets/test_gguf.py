@@ -84,6 +84,18 @@ def test_weights_are_told_as_the_file_has_them_and_quantised_ones_as_they_count(
     assert dump.environment["dtype"] == {"Q8_0": "q8_0"}.get(kind, dtype)
 
 
+@pytest.mark.parametrize(
+    ("kind", "most"),  # 1e-6, 5e-5, 6e-4, 6e-3, 0.08 and 0.09 measured: what is left of a random model in so few bits
+    [("F16", 5e-6), ("BF16", 3e-4), ("Q8_0", 3e-3), ("Q6_K", 3e-2), ("Q4_K", 0.3), ("Q4_0", 0.3)],
+)
+def test_a_file_of_each_type_gives_logits_as_near_as_the_type_is(tmp_path: Path, kind: str, most: float):
+    model = tiny("llama", width=256)
+    dump = dumped(write(contents(model), tmp_path / "m.gguf", kind))
+    with torch.no_grad():
+        expected = model(tokens(10)).logits.numpy()
+    assert most / 50 < np.square(dump[":out.logits"] - expected).sum() / np.square(expected).sum() < most
+
+
 class Unwatched(Session):
     """Nothing is asked of the graph."""
 

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from probe.errors import ProbeError
-from probe.render.progress import Progress
+from probe.render.progress import Progress, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,4 +37,9 @@ def dump_runtime(args: argparse.Namespace, target: "Target", output: "Path", pro
         args.compress,
         args.force,
     )
-    return record_runtime(job, progress)
+    try:
+        return record_runtime(job, progress)
+    except KeyboardInterrupt:
+        if (partial := output.with_name(f"{output.name}.partial")).exists():
+            say(f"what ran until then is in {partial}", quiet=args.quiet)
+        raise

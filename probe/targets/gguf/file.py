@@ -80,6 +80,11 @@ def opened(path: Path) -> ModelFile:
         raise ProbeError(f"{path} holds no weights, only a vocabulary or a description", hint="give the model's file")
     if missing:
         raise ProbeError(f"{path} ends before its weight {missing[0]} does", hint=_HINT)
+    if (parts := config.get("split.count", 1)) > 1:
+        raise ProbeError(
+            f"{path} is one of {parts} parts of a model",
+            hint=f"join them with llama.cpp's own tool: llama-gguf-split --merge {path.name} whole.gguf",
+        )
     return ModelFile(path, config, reader)
 
 

@@ -23,6 +23,8 @@ CACHE = "cache_"
 LAYER_OUT, LOGITS = "l_out", "result_output"
 _LAYER = re.compile(r"(?P<name>.*?)-(?P<layer>\d+)$")
 _BLOCK = re.compile(r"blk\.(?P<layer>\d+)\.")
+_ODD = re.compile(r"[^\w-]")
+"""What a tap's name gives another meaning to."""
 _UNNAMED = re.compile(r"(node|leaf)_\d+")
 
 
@@ -110,7 +112,7 @@ class Graph:
 
     def _place(self, node: Node, weight: Node | None, given: Sequence[Node]) -> tuple[str, int | None]:
         """What it is called besides its layer, and the layer."""
-        name = node.name.partition(" (")[0]
+        name = _ODD.sub("_", node.name.partition(" (")[0])
         found = _LAYER.fullmatch(name)
         if found:
             return found["name"], int(found["layer"])

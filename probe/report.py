@@ -116,7 +116,7 @@ class Finding:
     @property
     def is_honest(self) -> bool:
         """Nobody is to blame, as for rounding of some kind: it makes no verdict."""
-        is_usual = str(self.candidate_value).startswith(("int8", "int4", "fp8"))
+        is_usual = str(self.candidate_value).startswith(("int8", "int4", "fp8", "Q", "IQ"))
         return self.harmless or self.cause.startswith("precision.") or (self.cause == "linear.quantized" and is_usual)
 
 

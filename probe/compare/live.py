@@ -15,6 +15,7 @@ from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
 from probe.report import Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
+from probe.targets.stored import stored_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def replayed(
     places = places_at_fault(errors)
     try:
         of_modules = [error for error in errors if not error.pair.reference.is_functional]
-        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage)
+        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, stored_weights(theirs))
     except ProbeError:  # it ran twice, but not with everything written down
         diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from probe.diagnose.own_weights import OwnWeight
 from probe.dump.dtypes import LARGEST
 from probe.replay.local_error import LocalError
 from probe.replay.program import Program
 from probe.report import WeightFinding
+from probe.targets.stored import nothing_stored
 
 Audited = Mapping[str, WeightFinding]
 """What the weight audit says of each of the reference's weights, by name; empty where a dump holds no weights."""
@@ -61,6 +63,9 @@ class Case:
 
     at: Callable[[str], torch.Tensor | None] = lambda name: None
     """Reads what the candidate had at another tap of the reference; None where it has none."""
+
+    own: OwnWeight = nothing_stored
+    """Reads what the candidate has of one of the reference's weights; None where its file cannot be read again."""
 
     @cached_property
     def counts(self) -> torch.Tensor:

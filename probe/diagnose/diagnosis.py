@@ -14,6 +14,7 @@ from probe.diagnose.families import Search
 from probe.diagnose.hidden import Hidden, merged_with
 from probe.diagnose.hypothesis import UNFIT
 from probe.diagnose.merge import Part, merged, moved_norms
+from probe.diagnose.own_weights import own_weights
 from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved, weighed
 from probe.diagnose.shadowed import shadowed, what_is_left
@@ -24,6 +25,7 @@ from probe.replay.local_error import LocalError
 from probe.replay.meeting import Meeting
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
+from probe.targets.stored import Stored, nothing_stored
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def diagnose(
     errors: Sequence[LocalError],
     places: Sequence[LocalError],
     progress: Callable[[str], None] = lambda stage: None,
+    stored: Stored = nothing_stored,
 ) -> Diagnosis:
-    """`places` are those at fault; "unknown" where no hypothesis explains one."""
+    """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` reads the candidate's file."""
     rounds = UNIT_ROUNDOFF.get(candidate.dtype, 0.0) > UNIT_ROUNDOFF["float32"]
     if not places and not rounds:
         return NOTHING_FOUND
@@ -64,6 +67,7 @@ def diagnose(
     search = Search()
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
+    own = own_weights(mapping, stored)
     hidden = Hidden()
     behind = {id(error): error for error in shadowed(errors, places)}
 
@@ -81,7 +85,7 @@ def diagnose(
         open_places = {place.pair.reference.name for place in places if id(place) not in explained}
         if not any(leaf.name in open_places for leaf in case.program.leaves):
             case = replace(case, earlier=reader(candidate, mapping, meeting))
-        case = replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting))
+        case = replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting), own=own)
         found = harmless(case) or search.parts(case)
         if found:
             explained[id(error)] = found

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from probe.diagnose.activations import ACTIVATIONS, Activation, activations
+from probe.diagnose.as_stored import as_stored
 from probe.diagnose.case import Case
 from probe.diagnose.edits import recomputed, result
 from probe.diagnose.hypothesis import Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
-from probe.diagnose.tried import Tried
+from probe.diagnose.tried import Tried, explains
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -26,14 +27,18 @@ MANY = 30
 
 def harmless(case: Case) -> tuple[Part, ...]:
     """What explains a place by rounding alone; nothing where that is not how the candidate came to its numbers."""
-    for family in (table, stored):
+    for family, is_right in ((table, _is_the_candidates), (stored, _is_the_candidates), (as_stored, _is_explained)):
         for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.values:
                 plan = hypothesis.plan(value)
                 values = computed(case, case.program, plan)
-                if values is not None and _is_the_candidates(case, values):
+                if values is not None and is_right(case, values):
                     return parts(case, [(Tried(hypothesis, value, plan, case.distance(values)),)])
     return ()
+
+
+def _is_explained(case: Case, values: Tensor) -> bool:
+    return explains(case, case.distance(values))
 
 
 def _is_the_candidates(case: Case, values: Tensor) -> bool:

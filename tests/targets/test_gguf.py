@@ -81,7 +81,8 @@ def test_weights_are_told_as_the_file_has_them_and_quantised_ones_as_they_count(
     assert weights["blk.2.ffn_up.weight"].shape == (128, 64)
     ours = model.model.layers[2].mlp.up_proj.weight.norm().item()
     assert weights["blk.2.ffn_up.weight"].statistics.l2 == pytest.approx(ours, rel=3e-3)
-    assert dump.environment["dtype"] == {"Q8_0": "q8_0"}.get(kind, dtype)
+    assert dump.environment["weights"] == {"Q8_0": "q8_0"}.get(kind, dtype)
+    assert dump.environment["dtype"] == "float32"
 
 
 @pytest.mark.parametrize(

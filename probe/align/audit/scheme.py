@@ -8,6 +8,9 @@ two seeds each), in dB:
     int8, a scale a row         34 to 45        int4, a scale a row                      9 to 20
     int8, groups of 32          43 to 46        int4, groups of 128, 64, 32; nf4        15 to 22
     int6, a scale a row         22 to 33        int3, groups of 32 or 64                10 to 14
+    ggml's Q8_0                 43 to 46        ggml's Q6_K                             33 to 35
+    ggml's Q5_0, Q5_1, Q5_K     25 to 29        ggml's Q4_0, Q4_1, Q4_K                 19 to 23
+    ggml's Q3_K                 15 to 16        ggml's Q2_K                              9 to 11
 
 Only where one number of bits is left is it said, as a likeness: fine-tuning leaves any noise.
 """
@@ -15,7 +18,7 @@ Only where one number of bits is left is it said, as a likeness: fine-tuning lea
 from probe.align.audit.comparison import Comparison, Value, is_quantized_type
 from probe.dump import Axis
 
-LIKE_BITS = ((34.5, 46.0, "as 8 bits leave"), (17.0, 21.5, "as 4 bits leave"))
+LIKE_BITS = ((36.0, 48.0, "as 8 bits leave"), (17.0, 21.5, "as 4 bits leave"))
 """dB from, dB below, words: where of the schemes above those of other bits end."""
 SURELY = {"int8": 34.0, "uint8": 34.0}
 """dB from which one scale, or one for each vector, explains what is stored: scales of groups or blocks of it, which are

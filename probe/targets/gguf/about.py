@@ -19,7 +19,8 @@ def environment(model: ModelFile, options: dict[str, Any]) -> dict[str, Any]:
         "versions": {**told, **ours},
         "platform": platform.platform(),
         "device": "cpu",
-        "dtype": model.dtype,
+        "dtype": "float32",  # of what lies between the weights
+        "weights": model.dtype,
         "training": [],
         "attention": "flash" if options["flash"] else "eager",
         "num_threads": options["threads"],

@@ -54,7 +54,7 @@ class ModelFile:
         """By the file's names; quantised ones as the float32 that they stand for. The head that an embedding is."""
         embedding: torch.Tensor | None = None
         for tensor in self.reader.tensors:
-            weight = _tensor(tensor)
+            weight = values_of(tensor)
             if tensor.name == EMBEDDING:
                 embedding = weight
             yield tensor.name, weight
@@ -101,7 +101,7 @@ def _value(field: Any) -> Any:
     return found if isinstance(found, (bool, int, float, str)) else None
 
 
-def _tensor(tensor: Any) -> torch.Tensor:
+def values_of(tensor: Any) -> torch.Tensor:
     """A copy, so that it may outlive the file."""
     import gguf
 

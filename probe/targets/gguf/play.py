@@ -1,6 +1,5 @@
 """A file's run from the job to the dump."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ IDS = "input_ids"
 
 def known_options() -> dict[str, Any]:
     """What stands without --arg: a run in float32, as faithful as llama.cpp has it. 0: as many as are needed."""
-    return {"flash": False, "kv": "f32", "threads": len(os.sched_getaffinity(0)), "batch": 0, "context": 0}
+    return {"flash": False, "kv": "f32", "threads": torch.get_num_threads(), "batch": 0, "context": 0}
 
 
 def play(job: Job, progress: Progress) -> list[str]:

@@ -11,6 +11,9 @@ from probe.render.printable import printable
 from probe.render.steps import steps_in_words
 from probe.tap import Tap
 
+RUNTIMES = ("torch", "transformers", "llama.cpp", "xllamacpp", "llama-cpp-python", "onnxruntime")
+"""What runs models: whose versions matter to a reader first."""
+
 
 def print_contents(dump: Dump) -> None:
     out = console()
@@ -20,8 +23,9 @@ def print_contents(dump: Dump) -> None:
         cut_short = "UNFINISHED: the run that wrote this was cut short; what it recorded until then is here"
         prose(out, Text(cut_short, style="bold yellow"))
     prose(out, Text(printable(_origin(dump))), "model")
-    ran = [f"{key} {versions[key]}" for key in ("torch", "transformers") if key in versions]
+    ran = [f"{key} {versions[key]}" for key in RUNTIMES if key in versions]
     ran += [str(environment[key]) for key in ("dtype", "device", "attention") if environment.get(key)]
+    ran += [f"weights in {environment['weights']}"] if environment.get("weights") else []
     if ran:
         prose(out, Text(printable(", ".join(ran))), "ran with")
     for name, (bits, dtype) in dump.inputs().items():

@@ -8,6 +8,7 @@ import pytest
 
 from probe.dump import Dump
 from probe.errors import ProbeError
+from probe.render.listing import print_contents
 from probe.targets.gguf import record
 from probe.targets.inputs import InputRequest
 from probe.targets.runtime import Job
@@ -39,13 +40,17 @@ def no_child_is_left() -> bool:
         return True
 
 
-def test_the_dump_is_there_and_complete_and_progress_is_told(tmp_path: Path):
+def test_the_dump_is_there_and_complete_and_progress_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     told: list[str] = []
     assert record(job(written(tmp_path / "m.gguf")), lambda what, *_: told.append(what)) == []
     with Dump(tmp_path / "m.h5") as dump:
         assert dump.complete
         assert dump.environment["versions"].keys() >= {"llama.cpp", "gguf"}
         assert dump.attribute("config")["general.architecture"] == "llama"
+        print_contents(dump)
+    assert re.search(
+        r"ran with +llama.cpp .*, xllamacpp 20.*, float32, cpu, eager, weights in", capsys.readouterr().out
+    )
     assert told[:2] == ["reading the file", "loading the model"]
     assert "step 0: ADD l_out-2" in told
 

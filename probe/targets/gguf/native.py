@@ -15,6 +15,8 @@ PLACES = {
     "llama_cpp": ("lib/libllama.so", "lib/libllama.dylib", "lib/llama.dll"),
 }
 """Packages whose library exports the C functions of llama.cpp, and where it lies in them."""
+NAMES = {"xllamacpp": "xllamacpp", "llama_cpp": "llama-cpp-python"}
+"""As pip knows them."""
 
 
 class Parameters(ctypes.Structure):
@@ -106,7 +108,7 @@ def library() -> ctypes.CDLL:
 def version(package: str) -> str:
     """Of what is installed under that name in Python."""
     try:
-        return metadata.version("llama-cpp-python" if package == "llama_cpp" else package)
+        return metadata.version(NAMES.get(package, package))
     except metadata.PackageNotFoundError:
         return "of an unknown version"
 

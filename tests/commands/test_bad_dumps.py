@@ -32,7 +32,7 @@ def test_a_dump_of_a_newer_version_asks_for_a_newer_probe(reference: Path, refus
         opened.attrs["version"] = 3
     for command in (["show", reference], ["diff", reference, reference]):
         refusal = refused(*command)
-        assert refusal.error == "ref.h5 is dump version 2, and this probe reads version 1"
+        assert refusal.error == "ref.h5 is dump version 3, and this probe reads version 2"
         assert "update probe" in refusal.hint
 
 

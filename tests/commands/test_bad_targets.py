@@ -74,7 +74,7 @@ def test_a_model_whose_forward_raises_is_quoted_with_its_line_and_keeps_what_ran
 @pytest.mark.parametrize(
     ("target", "error"),
     [
-        ("onnx:model.onnx", "'onnx:model.onnx' is no target"),
+        ("tflite:model", "'tflite:model' is no target"),
         ("tiny.py", "'tiny.py' is no target"),
         ("py:build", "'py:build' is no target"),
         ("hf:", "'hf:' is no target"),
@@ -84,7 +84,8 @@ def test_a_model_whose_forward_raises_is_quoted_with_its_line_and_keeps_what_ran
 def test_an_unknown_kind_of_target_is_answered_with_the_known_ones(target: str, error: str, refused: Refused):
     refusal = refused("dump", target, "--tokens", "1", "-o", "x.h5")
     assert refusal.error == error
-    assert refusal.hint == "a target is hf:DIR-or-ID, py:FILE.py:FUNCTION or py:package.module:FUNCTION"
+    known = "hf:DIR-or-ID, py:FILE.py:FUNCTION, py:package.module:FUNCTION, gguf:FILE or onnx:FILE"
+    assert refusal.hint == f"a target is {known}"
 
 
 @pytest.mark.parametrize("flag", ["--dtype", "--device"])

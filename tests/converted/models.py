@@ -76,9 +76,11 @@ CLASSES = {
 }
 
 
-def tiny(name, seed=0, width=64):
-    """A seeded model in evaluation mode; `width` is a multiple of 256 for K-quants."""
-    model = CLASSES[name](_config(name, width)).eval()
+def tiny(name, seed=0, width=64, **changes):
+    """A seeded model in evaluation mode, with changes of its config; `width` is a multiple of 256 for K-quants."""
+    config = _config(name, width)
+    config.update(changes)
+    model = CLASSES[name](config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -9,6 +9,7 @@ import torch
 import probe
 from probe.dump import Dump
 from probe.errors import ProbeError
+from tests.converted.convert import contents, write
 from tests.converted.models import tiny, tokens
 from tests.targets.gguf_runs import dumped, file_of
 
@@ -40,6 +41,15 @@ def test_each_decoded_token_is_the_likeliest(tmp_path: Path):
     with torch.no_grad():
         expected = tiny("qwen3")(text).logits.numpy()
     assert np.square(logits(dump) - expected).sum() / np.square(expected).sum() < 5e-12
+
+
+def test_one_head_has_an_axis_for_heads_in_decoded_steps_too(tmp_path: Path):
+    model = tiny("qwen3", num_key_value_heads=1)
+    dump = dumped(write(contents(model), tmp_path / "m.gguf"), decode=1)
+    for tap in ("attn_k_norm:in", "attn_k_norm:out", "@norm.2:out", "@Kcur:out"):
+        assert [dump.tap(f"blk.1.{tap}", step).shape for step in (0, 1)] == [(1, 10, 1, 32), (1, 1, 1, 32)], tap
+    for tap in ("attn_k:out", "attn_norm:out", "ffn_norm:in"):
+        assert len(dump.tap(f"blk.1.{tap}", 1).shape) == 3, tap
 
 
 def test_another_run_s_tokens_come_in_its_steps(tmp_path: Path):

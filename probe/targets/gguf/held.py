@@ -12,6 +12,9 @@ from probe.targets.gguf.node import Node, node_at, values, viewed
 NUM_KEPT = 24
 """Tensors that may be asked for again, as what a later one is made of: twice as many as lie between two such."""
 
+HEADWISE = ("RMS_NORM", "NORM", "MUL", "ROPE", "SCALE")
+"""Operations before attention that leave heads apart."""
+
 
 class Held:
     """Copies, by the tensor's address."""
@@ -68,5 +71,12 @@ class Held:
         elif node.type.startswith("i"):
             rank = 1 + (sizes[1] > 1)
         else:
-            rank = 3 if self._num_tokens == 1 and sizes[1] > 1 else 2
+            rank = 3 if self._num_tokens == 1 and (sizes[1] > 1 or self._is_one_head(node)) else 2
         return tensor.reshape(1, *node.shape[4 - rank :])
+
+    def _is_one_head(self, node: Node) -> bool:
+        """Of one token: whether it was given an axis for heads, of which there is one. The sizes do not tell."""
+        source = self.node(node.sources[0]) if node.sources else None
+        if source is None or source.sizes != node.sizes:
+            return False
+        return node.op == "RESHAPE" or (node.op in HEADWISE and self._is_one_head(source))

@@ -75,3 +75,15 @@ def test_a_part_of_a_model_is_refused(tmp_path: Path):
     writer.close()
     with pytest.raises(ProbeError, match="is one of 3 parts of a model"):
         dumped(path, "1,2")
+
+
+def test_llama_cpp_python_s_library_is_found_where_that_package_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another package's library stands in for it: the functions are the same."""
+    (tmp_path / "llama_cpp" / "lib").mkdir(parents=True)
+    (tmp_path / "llama_cpp" / "__init__.py").touch()
+    there = tmp_path / "llama_cpp" / "lib" / "libllama.so"
+    there.symlink_to(installed()[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed()[0] == "xllamacpp"
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert installed() == ("llama_cpp", there)

@@ -50,7 +50,7 @@ def record(job: Job, progress: Progress) -> list[str]:
             code = child.wait()
         finally:
             _stop(child)
-        if "notes" in last and not code:
+        if "notes" in last:
             return [str(note) for note in last["notes"]]
         words = _last_words(talk)
         if "error" in last:

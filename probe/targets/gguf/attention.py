@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from probe.targets.gguf.held import Held
 from probe.targets.gguf.node import Node
 
 Show = Callable[[str, str, str, torch.Tensor], object]
 """Called with the pseudo-child's name, its kind, port and tensor."""
 KIND = "attention"
 FUSED = "FLASH_ATTN_EXT"
+CACHE = ("cache_k", "cache_v")
+"""So begin the names of tensors that hold keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class _Scores:
 
     query: torch.Tensor
     key: torch.Tensor
+    num_keys: int | None
+    """S, where there is room for more: None where keys are none of the cache."""
     scale: float = 1.0
     cap: float | None = None
     last_factor: float = 1.0
@@ -30,82 +35,62 @@ class _Scores:
 class Attention:
     """Follows tensors from the product of query and key to that with the value."""
 
-    def __init__(self, num_tokens: int, past: int, named: Callable[[str, str], str], show: Show) -> None:
+    def __init__(self, num_tokens: int, past: int, held: Held, named: Callable[[str, str], str], show: Show) -> None:
         """`named` makes a pseudo-child's name of its owner and what it does."""
         self._num_tokens, self._total = num_tokens, past + num_tokens
-        self._named, self._show = named, show
+        self._held, self._named, self._show = held, named, show
         self._scores: dict[int, _Scores] = {}
         self._probabilities: dict[int, str] = {}
 
-    def tell(
-        self,
-        node: Node,
-        sources: Sequence[Node],
-        given: Callable[[Node], torch.Tensor],
-        result: torch.Tensor,
-        owner: str,
-    ) -> torch.Tensor | None:
-        """A tensor [.., .., .., ..] that was computed of no weight just now; `given` has what its sources held.
-        Returns what is left to be shown of it."""
-        first = sources[0].base if sources else 0
+    def tell(self, node: Node, given: Sequence[Node], result: torch.Tensor, owner: str) -> torch.Tensor | None:
+        """A tensor [.., .., .., ..] that was computed just now of no weight, or of one beside what is `given`. Returns
+        what is left to be shown of it."""
+        first = given[0].base if given else 0
+        known = self._scores.get(first)
         if node.op == FUSED:
-            self._fused(node, sources, given, result, owner)
+            self._fused(node, given, result, owner)
             return None
-        if node.op == "SOFT_MAX" and first in self._scores:
-            self._softmax(node, sources, given, result, owner)
+        if node.op == "SOFT_MAX" and known is not None:
+            self._softmax(node, given, known, result, owner)
             return None
-        if node.op == "MUL_MAT" and sources[1].base in self._probabilities:
-            name = self._probabilities.pop(sources[1].base)
-            value = given(sources[0])[..., : self._total].transpose(-1, -2)
+        if node.op == "MUL_MAT" and given[1].base in self._probabilities:
+            name = self._probabilities.pop(given[1].base)
+            value = self._held.whole(given[0])[..., : self._total].transpose(-1, -2)
             self._show(name, KIND, "in.value", value.contiguous())
             self._show(name, KIND, "out", result)
             return None
         if node.op == "MUL_MAT":
-            key = given(sources[0])[..., : self._total, :]
-            self._scores[node.address] = _Scores(given(sources[1]), key)
-        elif node.op == "SCALE" and first in self._scores:
-            factor, known = node.number(0), self._scores[first]
-            self._scores[node.address] = replace(known, scale=known.scale * factor, last_factor=factor)
-        elif node.op == "TANH" and first in self._scores:
-            known = self._scores[first]
-            capped = replace(known, scale=known.scale / known.last_factor, cap=1 / known.last_factor)
-            self._scores[node.address] = capped
+            num_keys = self._total if self._held.node(first).name.startswith(CACHE) else None
+            key = self._held.whole(given[0])[..., :num_keys, :]
+            known = _Scores(self._held.whole(given[1]), key, num_keys)
+        elif known is None:
+            return result
+        elif node.op == "SCALE":
+            known = replace(known, scale=known.scale * node.number(0), last_factor=node.number(0))
+        elif node.op == "TANH":
+            known = replace(known, scale=known.scale / known.last_factor, cap=1 / known.last_factor)
         else:
             return result
-        return result[..., : self._total]
+        self._scores[node.address] = known
+        return result if known.num_keys is None else result[..., : known.num_keys]
 
-    def _softmax(
-        self,
-        node: Node,
-        sources: Sequence[Node],
-        given: Callable[[Node], torch.Tensor],
-        result: torch.Tensor,
-        owner: str,
-    ) -> None:
-        known = self._scores[sources[0].base]
+    def _softmax(self, node: Node, given: Sequence[Node], known: _Scores, result: torch.Tensor, owner: str) -> None:
         self._scores.clear()
         scale, slope = node.number(0), node.number(1)
         name = self._probabilities[node.address] = self._named(owner, KIND)
-        scores = given(sources[0])[..., : self._total] * scale
-        mask = self._mask(given(sources[1])) if len(sources) > 1 else None
+        scores = self._held.whole(given[0])[..., : known.num_keys] * scale
+        mask = self._mask(given[1]) if len(given) > 1 else None
         whole = known.scale * scale if known.cap is None else known.scale / known.last_factor
         self._inputs(name, known.query, known.key, whole, known.cap, mask)
         if not slope:
             self._show(name, KIND, "out.scores", scores if mask is None else scores + mask)
-        self._show(name, KIND, "out.probabilities", result[..., : self._total])
+        self._show(name, KIND, "out.probabilities", result[..., : known.num_keys])
 
-    def _fused(
-        self,
-        node: Node,
-        sources: Sequence[Node],
-        given: Callable[[Node], torch.Tensor],
-        result: torch.Tensor,
-        owner: str,
-    ) -> None:
-        query, key, value = (given(source) for source in sources[:3])
+    def _fused(self, node: Node, given: Sequence[Node], result: torch.Tensor, owner: str) -> None:
+        query, key, value = (self._held.whole(source) for source in given[:3])
         name = self._named(owner, KIND)
         scale, cap = node.number(0), node.number(2)
-        mask = self._mask(given(sources[3])) if len(sources) > 3 else None
+        mask = self._mask(given[3]) if len(given) > 3 else None
         self._inputs(name, query, key[..., : self._total, :], scale, cap or None, mask)
         self._show(name, KIND, "in.value", value[..., : self._total, :])
         self._show(name, KIND, "out", result.transpose(1, 2))
@@ -127,5 +112,5 @@ class Attention:
         if mask is not None:
             self._show(name, KIND, "in.mask", mask)
 
-    def _mask(self, mask: torch.Tensor) -> torch.Tensor:
-        return mask[..., : self._num_tokens, : self._total]
+    def _mask(self, mask: Node) -> torch.Tensor:
+        return self._held.whole(mask)[..., : self._num_tokens, : self._total]

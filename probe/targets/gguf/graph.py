@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from probe.targets.gguf.attention import Attention
+from probe.targets.gguf.attention import CACHE, Attention
 from probe.targets.gguf.file import EMBEDDING
 from probe.targets.gguf.held import Held
 from probe.targets.gguf.node import Node
@@ -19,7 +19,6 @@ Add = Callable[[str, str, str, torch.Tensor], object]
 NORMS = ("RMS_NORM", "NORM", "GROUP_NORM", "L2_NORM")
 PRODUCTS = ("MUL_MAT", "MUL_MAT_ID", "GET_ROWS")
 COPIES = ("SET_ROWS", "CPY", "CONT", "DUP")
-CACHE = "cache_"
 LAYER_OUT, LOGITS = "l_out", "result_output"
 _LAYER = re.compile(r"(?P<name>.*?)-(?P<layer>\d+)$")
 _BLOCK = re.compile(r"blk\.(?P<layer>\d+)\.")
@@ -35,8 +34,8 @@ class Graph:
         """`weights` are the file's names of them."""
         self._weights = frozenset(weights)
         self._add = add
-        self._attention = Attention(num_tokens, past, self._named, add)
         self._held = Held(num_tokens)
+        self._attention = Attention(num_tokens, past, self._held, self._named, add)
         self._layers: dict[int, int | None] = {}
         self._entered: set[int] = set()
         self._leaves: set[int] = set()
@@ -68,7 +67,7 @@ class Graph:
             self._normed[node.address] = node.op, self._held.given(given[0])
         if weight is None or not self._tell_module(node, weight.name, given):
             self._tell_leaves(given)
-            left = self._attention.tell(node, sources, self._held.whole, result, owner) if weight is None else result
+            left = self._attention.tell(node, given, result, owner)
             if left is not None and name not in (LAYER_OUT, LOGITS):
                 shown = self._held.given(node) if left is result else left
                 self._add(self._named(owner, name), node.op, "out", shown)

@@ -3,11 +3,13 @@
 import ctypes
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 import torch
 
 from probe.errors import ProbeError
+from probe.targets.gguf.file import opened
 from probe.targets.gguf.session import Session
 from tests.converted.convert import contents, write
 from tests.converted.models import CLASSES, tiny, tokens
@@ -95,6 +97,21 @@ def test_a_file_of_each_type_gives_logits_as_near_as_the_type_is(tmp_path: Path,
     with torch.no_grad():
         expected = model(tokens(10)).logits.numpy()
     assert most / 50 < np.square(dump[":out.logits"] - expected).sum() / np.square(expected).sum() < most
+
+
+def test_weights_of_a_type_that_cannot_be_read_are_left_out_with_a_note(tmp_path: Path):
+    path = tmp_path / "m.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tensor("token_embd.weight", np.ones((4, 8), np.float32))
+    packed = np.zeros((2, gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_K][1]), np.uint8)
+    writer.add_tensor("odd.weight", packed, raw_dtype=gguf.GGMLQuantizationType.Q8_K)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model = opened(path)
+    assert [name for name, _ in model.weights()] == ["token_embd.weight", "output.weight"]
+    assert model.unread == ["odd.weight"]
 
 
 class Unwatched(Session):

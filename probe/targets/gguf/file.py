@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from probe.targets.gguf.native import HOW_TO_INSTALL
 
 SHORT = 256
 """Elements of a list that is kept in the dump's config; a tokenizer's lists are longer than what is of use there."""
+PLAIN = ("F32", "F16", "F64", "I8", "I16", "I32", "I64")
 EMBEDDING, HEAD = "token_embd.weight", "output.weight"
 
 
@@ -50,10 +52,17 @@ class ModelFile:
         found = max(sizes, key=lambda kind: sizes[kind], default="F32")
         return {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}.get(found, found.lower())
 
+    @property
+    def unread(self) -> list[str]:
+        """Weights of types that the gguf package does not know to read; llama.cpp may."""
+        return [tensor.name for tensor in self.reader.tensors if not _is_read(tensor.tensor_type.name)]
+
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """By the file's names; quantised ones as the float32 that they stand for. The head that an embedding is."""
         embedding: torch.Tensor | None = None
         for tensor in self.reader.tensors:
+            if not _is_read(tensor.tensor_type.name):
+                continue
             weight = values_of(tensor)
             if tensor.name == EMBEDDING:
                 embedding = weight
@@ -107,8 +116,22 @@ def values_of(tensor: Any) -> torch.Tensor:
 
     kind = tensor.tensor_type.name
     shape = tuple(int(size) for size in tensor.shape[::-1])
-    if kind in ("F32", "F16", "F64", "I8", "I16", "I32", "I64"):
+    if kind in PLAIN:
         return torch.from_numpy(np.array(tensor.data)).reshape(shape)
     if kind == "BF16":
         return torch.from_numpy(np.array(tensor.data).view(np.int16)).view(torch.bfloat16).reshape(shape)
     return torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).reshape(shape)
+
+
+@cache
+def _is_read(kind: str) -> bool:
+    import gguf
+
+    if kind in (*PLAIN, "BF16"):
+        return True
+    found = gguf.GGMLQuantizationType[kind]
+    try:
+        gguf.quants.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[found][1]), np.uint8), found)
+    except NotImplementedError:
+        return False
+    return True

@@ -114,7 +114,9 @@ def _within(sizes: tuple[int, ...], most: int) -> list[int]:
 
 
 def _notes(model: ModelFile, session: Session, total: int) -> list[str]:
-    trained = session.trained_context
+    trained, unread, notes = session.trained_context, model.unread, []
     if total > trained:
-        return [f"{total} tokens, and {model.path.name} says that it was trained on {trained} at most"]
-    return []
+        notes.append(f"{total} tokens, and {model.path.name} says that it was trained on {trained} at most")
+    if unread:
+        notes.append(f"{len(unread)} weights, as {unread[0]}, are of types that the gguf package cannot read")
+    return notes

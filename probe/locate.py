@@ -70,13 +70,12 @@ def first_place(places: Sequence[LocalError]) -> Place | None:
         return None
     first, tap = places[0], places[0].pair.reference
     onset = first_step(first)
+    since = first.seen_at, (first.span_start, tap.name)
     if onset is not None:
         norm = onset.norm or 1.0
-        return Place(
-            first.module, tap.name, onset.step, onset.error / norm, onset.floor / norm, onset.ratio, first.seen_at
-        )
+        return Place(first.module, tap.name, onset.step, onset.error / norm, onset.floor / norm, onset.ratio, *since)
     sizes = relative(first.error, first), relative(first.floor, first)
-    return Place(first.module, tap.name, tap.step, *sizes, first.ratio, first.seen_at)
+    return Place(first.module, tap.name, tap.step, *sizes, first.ratio, *since)
 
 
 def first_step(error: LocalError) -> StepError | None:

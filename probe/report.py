@@ -83,6 +83,10 @@ class Place:
     ratio: float
     seen_at: str = ""
     """The first tap of a function, inside `module` and before `tap`, that differs; "" where none was recorded."""
+    span: tuple[str, str] = ("", "")
+    """The last tap that still agreed, "" where none did, and `tap`."""
+    uncaptured: tuple[str, ...] = ()
+    """What modules return inside the span and in the reference, and has no counterpart in the candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Finding:
     """Inside the span, the first tap of a function that differs; "" where none was recorded, or a cause is named."""
     harmless: bool = False
     """Nothing that follows depends on it."""
+    uncaptured: tuple[str, ...] = ()
+    """What modules return inside the span and in the reference, and has no counterpart in the candidate."""
 
     @property
     def is_honest(self) -> bool:

@@ -43,9 +43,9 @@ def _parent(module: str) -> str:
 
 
 def _same_kind(module: str, name: str, ours: ModuleTable, theirs: ModuleTable) -> bool:
-    """An equal name means the same thing only for modules of one class, or of the same insides."""
-    same_class = ours.taps[module][0].module_class == theirs.taps[name][0].module_class
-    return same_class or ours.children(module) == theirs.children(name)
+    """An equal name means the same thing only for modules of one class, or of the same insides, as far as is known."""
+    classes = {ours.taps[module][0].module_class, theirs.taps[name][0].module_class}
+    return len(classes - {""}) == 1 or ours.children(module) == theirs.children(name)
 
 
 def _plausible(options: Options, ours: ModuleTable, theirs: ModuleTable) -> Options:

@@ -13,6 +13,7 @@ from probe.compare.gradients import compare_gradients
 from probe.compare.less import next_commands, not_seen, told_by_less
 from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
+from probe.compare.uncaptured import with_uncaptured
 from probe.dump import Dump
 from probe.dump.joined import side_by_side
 from probe.dump.unpadded import unpadded_like
@@ -86,6 +87,7 @@ def diff(
             first, found = approximate_place([row for row, _ in firm], noises, dtypes)
         back = compare_gradients(ours, theirs, mapping, rows, forward_diverged=first is not None)
         first, found, rows = first or back.first, (*found, *back.findings), (*rows, *back.rows)
+        first, found = with_uncaptured(first, found, mapping, ours.module_taps, errors or ())
         return Report(
             reference_path=str(reference_path),
             candidate_path=str(candidate_path),

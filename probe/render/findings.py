@@ -9,16 +9,21 @@ from probe.render.console import prose
 from probe.render.printable import printable
 from probe.report import Finding, Report
 
+NAMED = 4
+"""Taps that a finding names of those that the candidate does not show."""
+
 
 def print_findings(out: Console, report: Report) -> None:
     for index, finding in enumerate(report.findings, 1):
-        _print_finding(out, index, finding)
+        _print_finding(out, index, finding, report)
     _print_explained(out, report)
 
 
-def _print_finding(out: Console, index: int, finding: Finding) -> None:
+def _print_finding(out: Console, index: int, finding: Finding, report: Report) -> None:
     prose(out, Text.assemble((f"{index:2d}. {module_name(finding.module)}", "bold"), f"   cause: {finding.cause}"))
     prose(out, Text(printable(finding.message)), indent=4)
+    if finding.uncaptured:
+        prose(out, Text(printable(_hidden(finding, report)), style="yellow"), indent=4)
     if finding.error_after is not None:
         evidence = (
             f"its error of {number(finding.error_before)} falls to {number(finding.error_after)} once that is planted"
@@ -30,6 +35,15 @@ def _print_finding(out: Console, index: int, finding: Finding) -> None:
     if len(finding.modules) > 1:
         prose(out, Text(f"in {', '.join(map(module_name, finding.modules))}", style="dim"), indent=4)
     out.print()
+
+
+def _hidden(finding: Finding, report: Report) -> str:
+    """`between A and B; not captured in the candidate: ...`: a span that is longer than it need be."""
+    few = ", ".join(finding.uncaptured[:NAMED])
+    more = f" and {len(finding.uncaptured) - NAMED} more" if len(finding.uncaptured) > NAMED else ""
+    what = "without a counterpart" if report.candidate_only else "not captured"
+    place = f"between {finding.span[0] or 'the inputs'} and {finding.span[1]}; "
+    return f"{'' if finding.cause == 'unknown' else place}{what} in the candidate: {few}{more}"
 
 
 def _print_explained(out: Console, report: Report) -> None:

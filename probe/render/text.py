@@ -8,7 +8,7 @@ from probe.render.console import console, prose
 from probe.render.findings import module_name, number, print_findings
 from probe.render.printable import printable
 from probe.render.weights import is_repeated, print_suspicious
-from probe.report import Report, Status, TapComparison, Verdict
+from probe.report import Place, Report, Status, TapComparison, Verdict
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
@@ -48,13 +48,20 @@ def _print_verdict(out: Console, report: Report) -> None:
                 else "no difference beyond what rounding may gather"
             )
         case Verdict.DIVERGED if report.first is not None:
-            line.append(f"first at {module_name(report.first.module)}, tap {printable(report.first.tap)}")
+            line.append(f"first {_place(report.first)}")
             if report.first.seen_at:
                 line.append(f"; seen from {printable(report.first.seen_at)} on")
         case _:
             line.append("a NaN or an infinity is on one side alone")
     prose(out, line)
     out.print()
+
+
+def _place(first: Place) -> str:
+    """The module, or the ends of a span of which the candidate shows nothing more."""
+    if first.uncaptured:
+        return f"between {printable(first.span[0]) or 'the inputs'} and {printable(first.span[1])}"
+    return f"at {module_name(first.module)}, tap {printable(first.tap)}"
 
 
 def _print_neighbourhood(out: Console, report: Report) -> None:

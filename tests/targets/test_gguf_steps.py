@@ -1,5 +1,6 @@
 """llama.cpp in steps: chunks of a prefill, decoded tokens, another run's; and the options that it has."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 import probe
 from probe.dump import Dump
 from probe.errors import ProbeError
+from probe.targets.gguf.fed import one_row
+from probe.targets.gguf.play import play
 from tests.converted.convert import contents, write
 from tests.converted.models import tiny, tokens
-from tests.targets.gguf_runs import dumped, file_of
+from tests.targets.gguf_runs import dumped, file_of, job_of
 
 
 def logits(dump: Dump) -> np.ndarray:
@@ -80,3 +83,33 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, ids: str, options: dict[s
     with pytest.raises(ProbeError, match=message):
         dumped(file_of("llama", tmp_path), ids, options)
     assert not list(tmp_path.glob("*.h5*"))
+
+
+def test_what_llama_cpp_cannot_be_fed_is_refused_or_told(tmp_path: Path):
+    model, path = tiny("llama"), file_of("llama", tmp_path)
+    fed = {"input_ids": tokens(4), "attention_mask": torch.ones(1, 4), "position_ids": torch.arange(4)[None]}
+    for change, message in (
+        ({"position_ids": torch.arange(2, 6)[None]}, "counts positions from 0 on, and position_ids does not"),
+        ({"attention_mask": torch.tensor([[0, 1, 1, 1]])}, "knows no padding"),
+    ):
+        with torch.no_grad(), probe.record(model, tmp_path / "ref.h5", force=True):
+            model(**fed | change)
+        with pytest.raises(ProbeError, match=message):
+            dumped(path, tmp_path / "ref.h5")
+    assert one_row({**fed, "token_type_ids": torch.zeros(1, 4)}) == (
+        tokens(4)[0].tolist(),
+        ["token_type_ids was not passed on: llama.cpp is fed tokens alone"],
+    )
+    with torch.no_grad(), probe.record(model, tmp_path / "ref.h5", force=True):
+        model(**fed)
+    assert dumped(path, tmp_path / "ref.h5").steps == [0]
+
+
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path):
+    path = file_of("llama", tmp_path)
+    path.with_suffix(".h5").write_text("mine")
+    with pytest.raises(ProbeError, match="exists already"):
+        play(replace(job_of(path, "3,4"), force=False), lambda *_: None)
+    assert path.with_suffix(".h5").read_text() == "mine"
+    with pytest.raises(ProbeError, match="cannot write"):
+        play(replace(job_of(path, "3,4"), path=tmp_path / "nowhere" / "x.h5"), lambda *_: None)

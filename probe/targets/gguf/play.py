@@ -9,14 +9,13 @@ import torch
 from probe.capture.arrays import ArrayRecorder
 from probe.errors import ProbeError
 from probe.targets.gguf.about import environment
+from probe.targets.gguf.fed import IDS, one_row, within
 from probe.targets.gguf.file import ModelFile, opened
 from probe.targets.gguf.graph import Graph
 from probe.targets.gguf.node import Node
 from probe.targets.gguf.session import KINDS, Session
 from probe.targets.runtime import Job, Progress
 from probe.targets.trusted import sign
-
-IDS = "input_ids"
 
 
 def known_options() -> dict[str, Any]:
@@ -31,15 +30,15 @@ def play(job: Job, progress: Progress) -> list[str]:
     progress("reading the file", 0, 0)
     model = opened(Path(job.target.place))
     inputs, sizes, num_greedy = job.fed(model.vocabulary)
-    ids = _one_row(inputs)
-    steps = [*_within(sizes, options["batch"]), *[1] * num_greedy]
+    ids, left_out = one_row(inputs)
+    steps = [*within(sizes, options["batch"]), *[1] * num_greedy]
     total = len(ids) + num_greedy
     context = options["context"] or total
     if context < total:
         raise ProbeError(f"{total} tokens do not fit into a context of {context}", hint=f"--arg context={total}")
     progress("loading the model", 0, 0)
     with Session(model.path, options, context, max(steps)) as session:
-        notes = _notes(model, session, total)
+        notes = left_out + _notes(model, session, total)
         with ArrayRecorder(
             job.path,
             weights=model.weights(),
@@ -90,27 +89,6 @@ def _check(options: dict[str, Any]) -> None:
     for name in ("threads", "batch", "context"):
         if options[name] < (name == "threads"):
             raise ProbeError(f"--arg {name}={options[name]}: a positive number is needed")
-
-
-def _one_row(inputs: dict[str, torch.Tensor]) -> list[int]:
-    """The tokens. ProbeError for several sentences, and where other things than tokens are fed."""
-    ids = inputs.get(IDS, next(iter(inputs.values())))
-    if ids.is_floating_point() or ids.dim() not in (1, 2):
-        raise ProbeError(f"llama.cpp is fed tokens, and this is {', '.join(inputs)}", hint="give --tokens 1,2,3")
-    rows = ids.reshape(-1, ids.shape[-1])
-    if len(rows) > 1:
-        raise ProbeError(f"a gguf: target runs one sentence at a time, and these are {len(rows)}")
-    mask = inputs.get("attention_mask")
-    if mask is not None and not mask.bool().all():
-        raise ProbeError("a gguf: target knows no padding", hint="record the reference with one sentence, unpadded")
-    return [int(token) for token in rows[0]]
-
-
-def _within(sizes: tuple[int, ...], most: int) -> list[int]:
-    """Steps of `most` tokens at most: 0 for any."""
-    if not most:
-        return list(sizes)
-    return [min(most, size - start) for size in sizes for start in range(0, size, most)]
 
 
 def _notes(model: ModelFile, session: Session, total: int) -> list[str]:

@@ -5,7 +5,8 @@ See probe.targets.gguf for the names. B is 1; T tokens in a step, C channels.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import torch
 
@@ -14,8 +15,13 @@ from probe.targets.gguf.file import EMBEDDING
 from probe.targets.gguf.held import Held
 from probe.targets.gguf.node import Node
 
-Add = Callable[[str, str, str, torch.Tensor], object]
-"""Called with module, kind, port and tensor: see ArrayRecorder.add."""
+
+class Add(Protocol):
+    """ArrayRecorder's, of one step."""
+
+    def __call__(self, module: str, kind: str, port: str, tensor: torch.Tensor, call: int = 0, /) -> object: ...
+
+
 NORMS = ("RMS_NORM", "NORM", "GROUP_NORM", "L2_NORM")
 PRODUCTS = ("MUL_MAT", "MUL_MAT_ID", "GET_ROWS")
 COPIES = ("SET_ROWS", "CPY", "CONT", "DUP")
@@ -91,7 +97,7 @@ class Graph:
         if node.op == "ADD":
             if part != "bias":
                 return False
-            self._add(module, self._unbiased.pop(given[0].base, node.op), "out", self._held.given(node))
+            self._tell_port(module, self._unbiased.pop(given[0].base, node.op), "out", self._held.given(node))
             return True
         if node.op in PRODUCTS:
             kind, source = node.op, self._held.given(given[0])
@@ -101,13 +107,19 @@ class Graph:
             kind, source = normed or (node.op, self._held.given(given[0]))
         else:
             return False
-        self._add(module, kind, "in", source)
+        self._tell_port(module, kind, "in", source)
         if f"{module}.bias" in self._weights:
             self._unbiased[node.address] = kind
             self._add(self._named(module, node.op.lower()), node.op, "out", self._held.given(node))
         else:
-            self._add(module, kind, "out", self._held.given(node))
+            self._tell_port(module, kind, "out", self._held.given(node))
         return True
+
+    def _tell_port(self, module: str, kind: str, port: str, tensor: torch.Tensor) -> None:
+        """Of a weight that is used again, the next call."""
+        call = self._counts[f"{module}:{port}"]
+        self._counts[f"{module}:{port}"] += 1
+        self._add(module, kind, port, tensor, call)
 
     def _place(self, node: Node, weight: Node | None, given: Sequence[Node]) -> tuple[str, int | None]:
         """What it is called besides its layer, and the layer."""

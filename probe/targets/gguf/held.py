@@ -69,7 +69,7 @@ class Held:
         if sizes[2] > 1:
             rank = 3
         elif node.type.startswith("i"):
-            rank = 1 + (sizes[1] > 1)
+            rank = 1 if sizes[:2] == (self._num_tokens, 1) else 2
         else:
             rank = 3 if self._num_tokens == 1 and (sizes[1] > 1 or self._is_one_head(node)) else 2
         return tensor.reshape(1, *node.shape[4 - rank :])

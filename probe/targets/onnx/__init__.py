@@ -8,19 +8,20 @@ weights     constants as weights
 taps        all of it as taps, in order
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from probe.capture.arrays import ArrayRecorder
 from probe.errors import ProbeError
 from probe.targets.onnx.feeding import fed_to
 from probe.targets.onnx.graph import read_graph
-from probe.targets.onnx.homes import homes_of
+from probe.targets.onnx.homes import Homes, homes_of
 from probe.targets.onnx.session import Session, distance, exposed
 from probe.targets.onnx.taps import taps_of
 from probe.targets.onnx.weights import Weights
@@ -40,16 +41,17 @@ def record(job: Job, progress: Progress) -> list[str]:
     graph = read_graph(Path(job.target.place))
     given, _, _ = job.fed(None)
     fed, notes = fed_to(graph.inputs, given)
-    weights, homes = Weights(graph), homes_of(graph)
     progress("running the graph", 0, 0)
     values = Session(exposed(graph), threads=options["threads"], optimize=False).run(fed, graph.values)
     plain = Session(graph.proto, threads=options["threads"], optimize=True).run(fed, graph.outputs)
     moved = max(distance(plain[name], values[name]) for name in graph.outputs)
     notes.append(f"with every value exposed the output is {moved:.1e} from that of the untouched graph")
+    weights = Weights(graph, values)
+    homes = homes_of(graph, weights)
     tensors = {name: torch.from_numpy(array) for name, array in (values | fed).items()}
     with ArrayRecorder(
         job.path,
-        weights=weights.named(homes, values),
+        weights=_tensors(homes, weights),
         about=_about(job, options, moved),
         selection=job.selection,
         detail=job.detail,
@@ -57,9 +59,21 @@ def record(job: Job, progress: Progress) -> list[str]:
         force=job.force,
     ) as arrays:
         arrays.feed(0, {name: tensors[name] for name in fed})
-        for tap in taps_of(graph, homes, weights):
+        for tap in taps_of(graph, homes, weights, values | fed):
             arrays.add(0, tap.module, tap.kind, tap.port, tensors[tap.value], tap.call)
     return notes
+
+
+def _tensors(homes: Homes, weights: Weights) -> Iterator[tuple[str, torch.Tensor]]:
+    """A weight that several modules use is one tensor."""
+    known: dict[str, torch.Tensor] = {}
+    for name, use in homes.weights.items():
+        if use.value not in known:
+            array = weights.array(use)
+            if array is None:
+                continue
+            known[use.value] = torch.from_numpy(np.ascontiguousarray(array))
+        yield name, known[use.value]
 
 
 def _about(job: Job, options: Mapping[str, Any], moved: float) -> dict[str, Any]:

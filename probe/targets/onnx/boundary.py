@@ -5,27 +5,40 @@ from dataclasses import dataclass
 
 from probe.tap import template
 from probe.targets.onnx.graph import Graph, Node
-from probe.targets.onnx.homes import Home
+from probe.targets.onnx.homes import ROUNDING, Homes
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     inputs: tuple[str, ...] = ()
-    """Values from outside, in the order in which they are used."""
+    """Values from outside, in the order in which they are used; what is rounded to integers as it was before."""
     outputs: tuple[str, ...] = ()
     """Values that go outside."""
 
 
-def ports_of(graph: Graph, homes: Sequence[Home], module: str, nodes: Sequence[Node]) -> Ports:
-    """No outputs where nobody knows which of several values a module returns: a wrong one is worse than none."""
+def ports_of(graph: Graph, homes: Homes, module: str, nodes: Sequence[Node], *, has_weight: bool) -> Ports:
+    """A wrong port is worse than none: no outputs where nobody knows which of several values a module returns; and
+    where a module that has no weight itself ends at a node that nobody knows the place of, it may go on there."""
     inside = {node.index for node in nodes}
     made = {value for node in nodes for value in node.outputs}
-    given = (value for node in nodes for value in node.inputs if value not in made and graph.moves(value))
+    given = [value for node in nodes for value in node.inputs if value not in made and graph.moves(value)]
     used = [value for node in nodes for value in node.outputs if graph.moves(value) and _leaves(graph, value, inside)]
     last = [value for value in used if not _leads_to(graph, value, set(used) - {value}, inside)]
     if any(not _is_shared(graph, homes, value, module, inside) for value in used if value not in last):
         last = []
-    return Ports(tuple(dict.fromkeys(given)), tuple(last))
+    if not has_weight:
+        if any(value in graph.producer and graph.producer[value].index in homes.added for value in given):
+            given = []
+        if any(user.index in homes.added - inside for value in last for user in graph.consumers[value]):
+            last = []
+    if module in homes.cut or (len(last) > 1 and homes.is_sorted_anew):
+        last = []
+    return Ports(tuple(dict.fromkeys(_before_rounding(graph, value) for value in given)), tuple(last))
+
+
+def _before_rounding(graph: Graph, value: str) -> str:
+    node = graph.producer.get(value)
+    return node.inputs[0] if node and node.op in ROUNDING else value
 
 
 def _leaves(graph: Graph, value: str, inside: set[int]) -> bool:
@@ -46,9 +59,9 @@ def _leads_to(graph: Graph, value: str, others: set[str], inside: set[int]) -> b
     return False
 
 
-def _is_shared(graph: Graph, homes: Sequence[Home], value: str, module: str, inside: set[int]) -> bool:
+def _is_shared(graph: Graph, homes: Homes, value: str, module: str, inside: set[int]) -> bool:
     """Whether a value on the way is used outside only by modules like this one (what all layers compute, an exporter
     computes once), or is a cache that the graph returns."""
     like = template(module)[0]
     users = (node for node in graph.consumers[value] if node.index not in inside)
-    return all(any(template(home)[0] == like for home, _ in homes[user.index]) for user in users)
+    return all(any(template(home)[0] == like for home, _ in homes.around[user.index]) for user in users)

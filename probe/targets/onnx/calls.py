@@ -5,12 +5,11 @@ wired together are one call. Several such groups are several calls if they use o
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from probe.targets.onnx.boundary import Ports, ports_of
 from probe.targets.onnx.graph import Graph, Node
-from probe.targets.onnx.homes import Home
+from probe.targets.onnx.homes import Homes
 from probe.targets.onnx.weights import Weights
 
 
@@ -27,19 +26,21 @@ class Call:
     ports: Ports
 
 
-def calls_of(graph: Graph, homes: Sequence[Home], weights: Weights) -> list[Call]:
+def calls_of(graph: Graph, homes: Homes, weights: Weights) -> list[Call]:
     """Every call of every module but the graph itself."""
     members: dict[str, list[Node]] = defaultdict(list)
     kinds: dict[str, tuple[str, int]] = {}
     for node in graph.nodes:
-        for depth, (module, kind) in enumerate(homes[node.index]):
+        for depth, (module, kind) in enumerate(homes.around[node.index]):
             members[module].append(node)
             kinds[module] = kind, depth
     found = []
+    weighty = {name.rpartition(".")[0] for name in homes.weights}
     for module, nodes in members.items():
         kind, depth = kinds[module]
         for number, call in enumerate(_calls(graph, nodes, weights)):
-            ports = Ports() if _is_of_several(call, weights) else ports_of(graph, homes, module, call)
+            several = _is_of_several(call, weights)
+            ports = Ports() if several else ports_of(graph, homes, module, call, has_weight=module in weighty)
             found.append(Call(module, kind, number, depth, tuple(call), ports))
     return found
 
@@ -48,7 +49,7 @@ def _calls(graph: Graph, nodes: list[Node], weights: Weights) -> list[list[Node]
     groups = _wired(graph, nodes)
     if len(groups) == 1:
         return groups
-    used = [{use for node in group for use in weights.uses(node)} for group in groups]
+    used = [{use.value for node in group for use in weights.uses(node)} for group in groups]
     if not any(used):
         alike = len({tuple(sorted(node.op for node in group)) for group in groups}) == 1
         return groups if alike else [nodes]
@@ -87,5 +88,5 @@ def _wired(graph: Graph, nodes: list[Node]) -> list[list[Node]]:
 
 def _is_of_several(call: list[Node], weights: Weights) -> bool:
     """Whether it uses a weight twice: then it is several calls in a row, and nobody says where one ends."""
-    uses = [use for node in call for use in weights.uses(node)]
+    uses = [use.value for node in call for use in weights.uses(node)]
     return len(uses) > len(set(uses))

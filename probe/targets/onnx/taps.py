@@ -1,11 +1,12 @@
 """A graph's values as taps: what modules are given and return, and all else as functions that they call."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from probe.targets.onnx.calls import calls_of
-from probe.targets.onnx.graph import Graph
-from probe.targets.onnx.homes import Home
+from probe.targets.onnx.graph import Array, Graph
+from probe.targets.onnx.homes import Homes
 from probe.targets.onnx.weights import Weights
 
 ROOT = "Graph"
@@ -25,15 +26,19 @@ class GraphTap:
     value: str
 
 
-def taps_of(graph: Graph, homes: list[Home], weights: Weights) -> list[GraphTap]:
-    """Of one run, in the order of execution: a module's input comes before all inside of it, its output behind."""
+def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, Array]) -> list[GraphTap]:
+    """Of one run, in the order of execution: a module's input comes before all inside of it, its output behind.
+
+    A module that is given two tensors of one shape has no input: nobody knows which is the first.
+    """
     end = len(graph.nodes)
     found = [GraphTap((-1, 0), "", ROOT, 0, f"in.{one.name}", one.name) for one in graph.inputs]
     found += [GraphTap((end, 0), "", ROOT, 0, f"out.{name}", name) for name in graph.outputs]
     returned: set[str] = set(graph.outputs)
     for call in calls_of(graph, homes, weights):
         about = call.module, call.kind, call.number
-        for value in call.ports.inputs[:1]:
+        given = call.ports.inputs
+        for value in given[:1] if not any(_alike(values, given[0], other) for other in given[1:]) else ():
             found.append(GraphTap((call.nodes[0].index - 0.5, call.depth), *about, "in", value))
         for number, value in enumerate(call.ports.outputs):
             place = graph.producer[value].index + 0.5, -call.depth
@@ -43,9 +48,12 @@ def taps_of(graph: Graph, homes: list[Home], weights: Weights) -> list[GraphTap]
     for node in graph.nodes:
         for value in node.outputs:
             if value and value not in returned and graph.moves(value):
-                owner = f"{homes[node.index][-1][0]}." if homes[node.index] else ""
                 function = node.op.lower()
-                name = f"{owner}@{function}"
+                name = f"{homes.module(node)}.@{function}".removeprefix(".")
                 found.append(GraphTap((node.index, 0), name, function, numbers[name], "out", value))
                 numbers[name] += 1
     return sorted(found, key=lambda tap: tap.place)
+
+
+def _alike(values: Mapping[str, Array], value: str, other: str) -> bool:
+    return values[value].shape == values[other].shape and values[value].dtype == values[other].dtype

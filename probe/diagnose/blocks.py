@@ -55,6 +55,6 @@ def rounding_of(kind: str) -> Rounding | None:
     """Of what is multiplied by a matrix of that type; None where nothing is rounded."""
     if kind in ("F16", "BF16"):
         return narrowed(torch.float16 if kind == "F16" else torch.bfloat16)
-    if kind in ("F32", "F64"):
+    if kind in ("F32", "F64") or kind.startswith("int"):
         return None
     return in_q8_0 if kind.endswith(("_0", "_1", "_NL")) else in_q8_k

@@ -14,6 +14,7 @@ from probe.diagnose import (
     head,
     linear,
     looked_up,
+    misread,
     mlp,
     moe,
     norm,
@@ -38,7 +39,21 @@ FAMILIES: tuple[Family, ...] = tuple(
     family
     for module in (
         *(norm, linear, exchanged, crossed, looked_up, embedding, embedding_scale, head),
-        *(rope, global_shift, cache, attention, mlp, moe, residual, residual_order, shard, quant, order, precision),
+        *(
+            rope,
+            global_shift,
+            cache,
+            attention,
+            mlp,
+            moe,
+            residual,
+            residual_order,
+            shard,
+            misread,
+            quant,
+            order,
+            precision,
+        ),
     )
     for family in module.FAMILIES
 )

@@ -1,6 +1,7 @@
 """The candidate's own weights, by the reference's names: of runtimes whose file of weights can be read again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -28,8 +29,10 @@ def own_weights(mapping: Mapping, stored: Stored) -> OwnWeight:
         weights = [(source, weight) for source, weight in found if weight is not None]
         if not weights or len(weights) < len(found):
             return None
-        rows = [_rows(weight.values, source) for source, weight in weights]
-        return StoredWeight(weights[0][1].kind, torch.cat(rows))
+        values = torch.cat([_rows(weight.values, source) for source, weight in weights])
+        steps = [_rows(weight.step, source) for source, weight in weights if weight.step is not None]
+        step = torch.cat(steps) if len(steps) == len(weights) else None
+        return replace(weights[0][1], values=values, step=step)
 
     return own
 

@@ -16,9 +16,13 @@ from probe.errors import ProbeError
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
     kind: str
-    """The file's word for how it is stored: "F16", "Q8_0"."""
+    """The file's word for how it is stored: "F16", "Q8_0", "int8"."""
     values: torch.Tensor
-    """What that stands for."""
+    """What that stands for, channels out first."""
+    step: torch.Tensor | None = None
+    """Of whole numbers: what one of them is worth, as many as `values` or fewer that are repeated. None: not told."""
+    rounding: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """What the file does to that which is multiplied by it; None: nothing, or what its kind says."""
 
 
 Stored = Callable[[str], StoredWeight | None]
@@ -26,11 +30,11 @@ Stored = Callable[[str], StoredWeight | None]
 
 
 def stored_weights(dump: Dump) -> Stored:
-    """Of a dump whose target is a file of weights alone, that is still there; of all others nothing."""
+    """Of a dump whose target is a file that runs no code, and is still there; of all others nothing."""
     target = dump.attribute("target")
-    if not isinstance(target, dict) or target.get("kind") != "gguf":
+    if not isinstance(target, dict) or target.get("kind") not in READERS:
         return nothing_stored
-    return _of_gguf(dump, Path(str(target.get("place"))))
+    return READERS[str(target["kind"])](dump, Path(str(target.get("place"))))
 
 
 def nothing_stored(name: str) -> StoredWeight | None:
@@ -57,3 +61,26 @@ def _of_gguf(dump: Dump, path: Path) -> Stored:
         return StoredWeight(tensor.tensor_type.name, values)
 
     return stored
+
+
+def _of_onnx(dump: Dump, path: Path) -> Stored:
+    try:
+        from probe.targets.onnx.again import stored_in
+
+        found = stored_in(path)
+    except (ProbeError, ImportError):
+        return nothing_stored
+    recorded = {weight.name: weight for weight in dump.weights}
+
+    def stored(name: str) -> StoredWeight | None:
+        weight = recorded.get(name)
+        known = found(name) if weight else None
+        if weight is None or known is None:
+            return None
+        values, how = known
+        return how if tensor_hash(to_bits(values)) == weight.statistics.hash else None
+
+    return stored
+
+
+READERS: dict[str, Callable[[Dump, Path], Stored]] = {"gguf": _of_gguf, "onnx": _of_onnx}

@@ -38,6 +38,8 @@ def ports_of(graph: Graph, homes: Homes, module: str, nodes: Sequence[Node], *, 
 
 def _before_rounding(graph: Graph, value: str) -> str:
     node = graph.producer.get(value)
+    if node and node.op == "DequantizeLinear":
+        node = graph.producer.get(node.inputs[0])
     return node.inputs[0] if node and node.op in ROUNDING else value
 
 

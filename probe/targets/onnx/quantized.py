@@ -1,20 +1,33 @@
 """Weights that are stored as integers, as the numbers that they stand for.
 
-K inputs, N outputs of a product; S blocks of a row.
+K inputs, N outputs of a product; S blocks of a row, B numbers in a block.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from probe.targets.onnx.graph import Array, Graph, Node
 
-SCALED = {
-    "MatMulIntegerToFloat": (1, 3, 5),
-    "DynamicQuantizeMatMul": (1, 2, 3),
-    "QLinearMatMul": (3, 4, 5),
-}
+SCALED = {"MatMulIntegerToFloat": (1, 3, 5), "DynamicQuantizeMatMul": (1, 2, 3), "QLinearMatMul": (3, 4, 5)}
 """Inputs of products that bring their weight's scale with them: the weight, its scale, its zero point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """(whole - zero) * step."""
+
+    whole: Array
+    step: Array
+    """As many as `whole`, or fewer that are repeated."""
+    zero: Array
+    bits: int
+
+    @property
+    def numbers(self) -> Array:
+        found: Array = (self.whole.astype(np.float32) - self.zero) * self.step
+        return found.astype(np.float32)
 
 
 def dense(graph: Graph, node: Node, value: str, computed: Mapping[str, Array]) -> Array | None:
@@ -22,27 +35,59 @@ def dense(graph: Graph, node: Node, value: str, computed: Mapping[str, Array]) -
 
     `computed` are the values of a run.
     """
+    integers = _integers(graph, node, value)
+    if integers is not None:
+        return integers.numbers
     stored = graph.initializers.get(value, computed.get(value))
+    return stored if stored is not None and stored.dtype.kind == "f" else None
+
+
+def step_of(graph: Graph, node: Node, value: str) -> Array | None:
+    """What one whole number of a weight is worth; None where it is not stored as such."""
+    integers = _integers(graph, node, value)
+    return None if integers is None else np.broadcast_to(integers.step, integers.whole.shape)
+
+
+def bits_of(graph: Graph, node: Node, value: str) -> int:
+    integers = _integers(graph, node, value)
+    return 0 if integers is None else integers.bits
+
+
+def _integers(graph: Graph, node: Node, value: str) -> Integers | None:
+    maker = graph.producer.get(value)
+    if maker is not None:
+        return _dequantized(graph, maker, maker.inputs[0]) if maker.op == "DequantizeLinear" else None
+    stored = graph.initializers.get(value)
     if stored is None or stored.dtype.kind == "f":
-        return stored
+        return None
     if node.op == "MatMulNBits":
         return _unpacked(graph, node, stored)
     if node.op in SCALED:
         _, scale, zero = (_constant(graph, node, place) for place in SCALED[node.op])
-        return _scaled(stored, scale, zero)
+        return _scaled(stored, scale, zero, 1)
     if node.op == "MatMulInteger":
-        return _scaled(stored, _scale_behind(graph, node), _constant(graph, node, 3))
+        return _scaled(stored, _scale_behind(graph, node), _constant(graph, node, 3), 1)
     behind = next((user for user in graph.consumers[node.outputs[0]] if user.op == "DequantizeLinear"), None)
-    return _scaled(stored, _constant(graph, behind, 1), _constant(graph, behind, 2)) if behind else None
+    return _scaled(stored, _constant(graph, behind, 1), _constant(graph, behind, 2), 1) if behind else None
 
 
-def _scaled(stored: Array, scale: Array | None, zero: Array | None) -> Array | None:
-    """One scale for all, or one for each output (the last axis)."""
-    if scale is None:
+def _dequantized(graph: Graph, node: Node, value: str) -> Integers | None:
+    stored = graph.initializers.get(value)
+    if stored is None or node.attributes.get("block_size"):
         return None
-    offset = np.float32(0) if zero is None else zero.astype(np.float32)
-    numbers: Array = (stored.astype(np.float32) - offset) * scale
-    return numbers
+    return _scaled(stored, _constant(graph, node, 1), _constant(graph, node, 2), int(node.attributes.get("axis", 1)))
+
+
+def _scaled(stored: Array, scale: Array | None, zero: Array | None, axis: int) -> Integers | None:
+    """One scale for all, or one for each place along an axis."""
+    if scale is None or scale.dtype.kind != "f":
+        return None
+    along = [1] * stored.ndim
+    if scale.size > 1:
+        along[axis] = -1
+    offset = np.zeros(1, np.float32) if zero is None else zero.astype(np.float32)
+    shapes = [along if array.size > 1 else [1] * stored.ndim for array in (scale, offset)]
+    return Integers(stored, scale.reshape(shapes[0]), offset.reshape(shapes[1]), 8 * stored.dtype.itemsize)
 
 
 def _scale_behind(graph: Graph, node: Node) -> Array | None:
@@ -63,23 +108,22 @@ def _constant(graph: Graph, node: Node | None, place: int) -> Array | None:
     return graph.initializers.get(node.inputs[place])
 
 
-def _unpacked(graph: Graph, node: Node, stored_NSB: Array) -> Array | None:
+def _unpacked(graph: Graph, node: Node, stored_NSB: Array) -> Integers | None:
     """[N, K] of blocks of 4 (or 2, or 8) bits, the lower ones first, as com.microsoft.MatMulNBits has them."""
     bits, inputs, block = (int(node.attributes[name]) for name in ("bits", "K", "block_size"))
-    scales = _constant(graph, node, 2)
+    scales, zero = _constant(graph, node, 2), _constant(graph, node, 3)
     if scales is None or bits not in (2, 4, 8):
         return None
-    num_outputs = int(node.attributes["N"])
-    numbers_NSB = _split(stored_NSB.reshape(num_outputs, -1, stored_NSB.shape[-1]), bits)[..., :block]
-    scales_NS = scales.astype(np.float32).reshape(num_outputs, -1)
-    zero = _constant(graph, node, 3)
-    zero_NS: Array = np.full_like(scales_NS, 1 << (bits - 1))
+    outputs = int(node.attributes["N"])
+    whole_NSB = _split(stored_NSB.reshape(outputs, -1, stored_NSB.shape[-1]), bits)[..., :block]
+    step_NS = scales.astype(np.float32).reshape(outputs, -1)
+    zero_NS: Array = np.full_like(step_NS, 1 << (bits - 1))
     if zero is not None and zero.dtype.kind == "f":
-        zero_NS = zero.astype(np.float32).reshape(scales_NS.shape)
+        zero_NS = zero.astype(np.float32).reshape(step_NS.shape)
     elif zero is not None:
-        zero_NS = _split(zero.reshape(num_outputs, -1), bits)[:, : scales_NS.shape[1]]
-    numbers = (numbers_NSB - zero_NS[..., None]) * scales_NS[..., None]
-    return np.ascontiguousarray(numbers.reshape(num_outputs, -1)[:, :inputs], np.float32)
+        zero_NS = _split(zero.reshape(outputs, -1), bits)[:, : step_NS.shape[1]]
+    step_NK, zero_NK = (np.repeat(one, block, axis=1)[:, :inputs] for one in (step_NS, zero_NS))
+    return Integers(whole_NSB.reshape(outputs, -1)[:, :inputs], step_NK, zero_NK, bits)
 
 
 def _split(packed: Array, bits: int) -> Array:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from probe.targets.onnx.graph import Array, Graph, Node
 from probe.targets.onnx.quantized import SCALED, dense
 
@@ -63,7 +65,7 @@ class Weights:
                 yield Use(node, value, "weight", node.op in MATRICES)
             elif place == bias:
                 yield Use(node, value, "bias")
-            elif array.ndim == 1 and array.dtype.kind == "f" and node.op in ("Mul", "Add") and not self._is_scale(node):
+            elif array.ndim == 1 and array.dtype != np.int64 and node.op in ("Mul", "Add") and not self._is_scale(node):
                 yield Use(node, value, "bias" if node.op == "Add" else "weight")
 
     def _is_scale(self, node: Node) -> bool:
@@ -72,8 +74,10 @@ class Weights:
         return any(maker is not None and maker.op == "DynamicQuantizeLinear" for maker in makers)
 
     def _constant(self, value: str) -> Array | None:
-        """None for what moves, and for single numbers."""
+        """As it is stored, or as a run computed it; None for what moves, and for single numbers."""
         if not value or value not in self._graph.constants:
             return None
-        array = self._graph.initializers.get(value, self._computed.get(value))
+        maker = self._graph.producer.get(value)
+        stored = maker.inputs[0] if maker and maker.op == "DequantizeLinear" else value
+        array = self._graph.initializers.get(stored, self._computed.get(value))
         return array if array is not None and array.size > 1 else None

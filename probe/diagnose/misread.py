@@ -1,0 +1,66 @@
+"""quant.scale of the candidate's own file: its whole numbers are the reference's, and what one is worth is not."""
+
+from collections.abc import Iterator
+
+import torch
+
+from probe.diagnose.as_stored import HALF_A_STEP, own_of, plainly, worst_in_steps
+from probe.diagnose.case import Case
+from probe.diagnose.edits import taking
+from probe.diagnose.hypothesis import Hypothesis, Plan
+from probe.diagnose.matrices import matrices
+from probe.replay.program import Call, Edit, Leaf
+
+CLEARLY = 0.01
+"""Of a factor's distance from 1: rounding moves it by less than 0.002 (int8) and 0.008 (int4)."""
+
+
+def misread(case: Case) -> Iterator[Hypothesis]:
+    """quant.scale: one factor for the whole matrix, or one a row or a column."""
+    products = {matrix.leaf: matrix for matrix in matrices(case.program)}
+    for leaf in case.program.leaves:
+        own = own_of(case, leaf)
+        if own is None or own.step is None:
+            continue
+        factors = next(
+            (found for axis in (1, 0) if (found := _factors(leaf, own.values, own.step, axis)) is not None), None
+        )
+        if factors is None:
+            continue
+        product, edits = products.get(leaf), dict[Call, Edit]()
+        if product and own.rounding:
+            edits = {product.call: taking(product.call, product.given, plainly(own.rounding))}
+        yield _hypothesis(leaf, own.values, own.kind, factors, edits)
+
+
+def _factors(leaf: Leaf, own: torch.Tensor, step: torch.Tensor, axis: int) -> torch.Tensor | None:
+    """How many times too large the scales are, along rows (axis 1) or columns; None where that is not all."""
+    with torch._C.DisableTorchFunction():
+        reference = leaf.tensor.detach().double()
+        factors = (own * reference).sum(axis, keepdim=True) / reference.square().sum(axis, keepdim=True).clamp(
+            min=1e-300
+        )
+        if not (factors - 1).abs().amax() > CLEARLY or not factors.abs().amin() > 0:
+            return None
+        rounded = worst_in_steps(reference, own / factors, (step / factors).abs()) <= HALF_A_STEP
+        return factors.flatten() if rounded else None
+
+
+def _hypothesis(leaf: Leaf, own: torch.Tensor, kind: str, factors: torch.Tensor, edits: dict[Call, Edit]) -> Hypothesis:
+    wrong = factors[(factors - 1).abs() > CLEARLY]
+    typical = float(wrong.median())
+    which = "its scale is" if len(wrong) == len(factors) else f"{len(wrong)} of its {len(factors)} scales are"
+    return Hypothesis(
+        "quant.scale",
+        lambda _: Plan(edits, {leaf: own.to(leaf.tensor.dtype)}),
+        lambda _: (
+            f"{leaf.name} is quantized ({kind}), and {which} {typical:.4g} times what the reference's numbers need: "
+            "look at how scales are computed and stored"
+        ),
+        (True,),
+        reference_value=1.0,
+        candidate_value=lambda _: typical,
+    )
+
+
+FAMILIES = [misread]

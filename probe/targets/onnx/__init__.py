@@ -23,7 +23,7 @@ from probe.targets.onnx.feeding import fed_to
 from probe.targets.onnx.graph import read_graph
 from probe.targets.onnx.homes import Homes, homes_of
 from probe.targets.onnx.session import Session, distance, exposed
-from probe.targets.onnx.taps import taps_of
+from probe.targets.onnx.taps import GraphTap, taps_of
 from probe.targets.onnx.weights import Weights
 from probe.targets.runtime import Job, Progress
 
@@ -60,8 +60,14 @@ def record(job: Job, progress: Progress) -> list[str]:
     ) as arrays:
         arrays.feed(0, {name: tensors[name] for name in fed})
         for tap in taps_of(graph, homes, weights, values | fed):
-            arrays.add(0, tap.module, tap.kind, tap.port, tensors[tap.value], tap.call)
+            arrays.add(0, tap.module, tap.kind, tap.port, _tensor(tap, tensors), tap.call)
     return notes
+
+
+def _tensor(tap: GraphTap, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    if isinstance(tap.value, float):
+        return torch.tensor(tap.value, dtype=torch.float64)
+    return tensors[tap.value].mT.contiguous() if tap.is_turned else tensors[tap.value]
 
 
 def _tensors(homes: Homes, weights: Weights) -> Iterator[tuple[str, torch.Tensor]]:

@@ -26,6 +26,8 @@ class Node:
     index: int
     """In the file's order, in which each node comes after those that it needs."""
     op: str
+    domain: str
+    """"" for ONNX's own operations."""
     name: str
     inputs: tuple[str, ...]
     """Names of values; "" where an optional one is left out."""
@@ -59,6 +61,7 @@ class Graph:
             Node(
                 index,
                 node.op_type,
+                node.domain,
                 node.name,
                 tuple(node.input),
                 tuple(node.output),

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from probe.targets.onnx.attention import Seen, attentions
 from probe.targets.onnx.calls import calls_of
-from probe.targets.onnx.graph import Array, Graph
+from probe.targets.onnx.graph import Array, Graph, Node
 from probe.targets.onnx.homes import Homes
 from probe.targets.onnx.weights import Weights
 
@@ -23,7 +24,10 @@ class GraphTap:
     kind: str
     call: int
     port: str
-    value: str
+    value: str | float
+    """A value of the graph, or a number."""
+    is_turned: bool = False
+    """Whether its last two axes are exchanged in the tap."""
 
 
 def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, Array]) -> list[GraphTap]:
@@ -45,6 +49,11 @@ def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, A
             found.append(GraphTap(place, *about, f"out.{number}" if number else "out", value))
             returned.add(value)
     numbers: Counter[str] = Counter()
+    for one in attentions(graph, values):
+        name = f"{homes.module(one.node)}.@attention".removeprefix(".")
+        found += [_of_attention(one.node, seen, name, numbers[name]) for seen in one.seen]
+        numbers[name] += 1
+        returned |= one.told
     for node in graph.nodes:
         for value in node.outputs:
             if value and value not in returned and graph.moves(value):
@@ -53,6 +62,10 @@ def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, A
                 found.append(GraphTap((node.index, 0), name, function, numbers[name], "out", value))
                 numbers[name] += 1
     return sorted(found, key=lambda tap: tap.place)
+
+
+def _of_attention(node: Node, seen: Seen, name: str, call: int) -> GraphTap:
+    return GraphTap((node.index, 0), name, "attention", call, seen.port, seen.value, seen.is_turned)
 
 
 def _alike(values: Mapping[str, Array], value: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from probe.errors import ProbeError
+from probe.targets.apart import Refused
 from probe.targets.gguf.layout import check_model_defaults, context_layout, tensors_are_flagged
 from probe.targets.gguf.native import ABORTED, EVALUATED, library
 from probe.targets.gguf.node import Node, node_at
@@ -16,10 +16,6 @@ KINDS = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q4_0": 2, "q5_0": 6}
 """Types that keys and values can be kept in: ggml's numbers for them."""
 FAILURES = {1: "no room for the tokens in its cache", 2: "it was stopped", -1: "the tokens are none that it takes"}
 Computed = Callable[[Node], object]
-
-
-class Refused(ProbeError):
-    """llama.cpp does not take something, and has said why on stderr."""
 
 
 class Session:

@@ -1,16 +1,17 @@
-"""Runs a GGUF file and writes its dump; in a process of its own, which takes llama.cpp's crashes with it.
+"""Runs a runtime and writes its dump; in a process of its own, which takes the runtime's crashes with it.
 
-`python -m probe.targets.gguf.child`: a Job comes in on stdin, what is told goes out on stdout, a line of JSON each.
+`python -m probe.targets.child MODULE`: a Job comes in on stdin and is given to MODULE.play; what is told goes out on
+stdout, a line of JSON each.
 """
 
+import importlib
 import json
 import os
 import pickle
 import sys
 
 from probe.errors import ProbeError
-from probe.targets.gguf.play import play
-from probe.targets.gguf.session import Refused
+from probe.targets.apart import Refused
 
 
 def main() -> int:
@@ -23,6 +24,7 @@ def main() -> int:
 
     try:
         job = pickle.load(sys.stdin.buffer)  # of the parent's own making
+        play = importlib.import_module(sys.argv[1]).play
         tell(notes=play(job, lambda *what: tell(progress=what)))
     except ProbeError as error:
         tell(error=str(error), hint=error.hint, is_native=isinstance(error, Refused))

@@ -92,12 +92,15 @@ def test_a_graph_without_names_is_matched_by_its_weights(llama: Exported, tmp_pa
     assert all(f"model.layers.{layer}.input_layernorm:out" in paired for layer in range(3))
 
 
-Q, O = (f"model.layers.1.self_attn.{name}_proj" for name in "qo")
+QUERY, OUT = (f"model.layers.1.self_attn.{name}_proj" for name in "qo")
 INPUT, POST = "model.layers.1.input_layernorm", "model.layers.1.post_attention_layernorm"
 PLANTS = [
     (partial(onnx_plants.edited_eps, module=INPUT), [(INPUT, "norm.eps")]),
-    (partial(onnx_plants.transposed, module=Q), [(Q, "linear.weight_transposed")]),
-    (partial(onnx_plants.swapped, module=Q, other=O), [(Q, "linear.weight_swapped"), (O, "linear.weight_swapped")]),
+    (partial(onnx_plants.transposed, module=QUERY), [(QUERY, "linear.weight_transposed")]),
+    (
+        partial(onnx_plants.swapped, module=QUERY, other=OUT),
+        [(QUERY, "linear.weight_swapped"), (OUT, "linear.weight_swapped")],
+    ),
     (
         partial(onnx_plants.swapped, module=INPUT, other=POST, op="Mul"),
         [(INPUT, "norm.weight_swapped"), (POST, "norm.weight_swapped")],

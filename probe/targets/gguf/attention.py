@@ -78,11 +78,11 @@ class Attention:
         self._scores.clear()
         scale, slope = node.number(0), node.number(1)
         name = self._probabilities[node.address] = self._named(owner, KIND)
-        scores = self._held.whole(given[0])[..., : known.num_keys] * scale
         mask = self._mask(given[1]) if len(given) > 1 else None
         whole = known.scale * scale if known.cap is None else known.scale / known.last_factor
         self._inputs(name, known.query, known.key, whole, known.cap, mask)
-        if not slope:
+        if not slope and not self._held.is_lost(given[0], node):
+            scores = self._held.whole(given[0])[..., : known.num_keys] * scale
             self._show(name, KIND, "out.scores", scores if mask is None else scores + mask)
         self._show(name, KIND, "out.probabilities", result[..., : known.num_keys])
 

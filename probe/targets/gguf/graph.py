@@ -62,14 +62,16 @@ class Graph:
         weight = next((source for source in sources if source.name in self._weights), None)
         given = [source for source in sources if source is not weight]
         result = self._held.hold(node)
+        is_lost = not given or self._held.is_lost(given[0], node)
         name, layer = self._place(node, weight, given)
         self._layers[node.address] = layer
         owner = "" if layer is None else f"blk.{layer}"
         if layer is not None and layer not in self._entered:
             self._entered.add(layer)
             self._open = layer
-            self._add(owner, "block", "in", self._held.given(given[0]))
-        if node.op in NORMS:
+            if not is_lost:
+                self._add(owner, "block", "in", self._held.given(given[0]))
+        if node.op in NORMS and not is_lost:
             self._normed[node.address] = node.op, self._held.given(given[0])
         if weight is None or not self._tell_module(node, weight.name, given):
             self._tell_leaves(given)

@@ -9,7 +9,7 @@ import torch
 
 from probe.targets.gguf.node import Node, node_at, values, viewed
 
-NUM_KEPT = 24
+NUM_KEPT = 32
 """Tensors that may be asked for again, as what a later one is made of: twice as many as lie between two such."""
 
 HEADWISE = ("RMS_NORM", "NORM", "MUL", "ROPE", "SCALE")
@@ -38,9 +38,13 @@ class Held:
         self._nodes[node.address] = node
         return self._keep(node.address, values(node))
 
+    def is_lost(self, node: Node, by: Node) -> bool:
+        """Whether what it held was overwritten by what has been computed of it just now, and no copy is kept."""
+        return node.base not in self._whole and node.data == by.data
+
     def whole(self, node: Node) -> torch.Tensor:
-        """Four axes. What is not held any more is still in its memory: leaves, the cache, and what a product of
-        matrices was just made of."""
+        """Four axes. What is not held any more is still in its memory while something is made of it, unless it is
+        lost."""
         base = self._whole.get(node.base)
         if base is None:
             return values(node)

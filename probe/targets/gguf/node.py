@@ -49,6 +49,8 @@ class Node:
     """Whose memory it is: its own address, or that of the tensor that it is a view of."""
     offset: int
     """Bytes into that memory."""
+    data: int
+    """Where its numbers begin."""
     name: str
 
     @property
@@ -81,6 +83,7 @@ def node_at(address: int) -> Node:
         tuple(source for source in told[13:23] if source),
         told[23] or address,
         told[24],
+        told[25],
         told[26].split(b"\0")[0].decode(errors="replace"),
     )
 

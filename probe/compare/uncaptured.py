@@ -18,7 +18,8 @@ def with_uncaptured(
 ) -> tuple[Place | None, tuple[Finding, ...]]:
     """Both with the outputs between the ends of their span that have no counterpart in the candidate.
 
-    Where nothing is known but the place, its module is the one that holds those too. `taps` are the reference's.
+    Where nothing is known but the place, its module is the one that holds those too; else the one that holds the cause.
+    `taps` are the reference's.
     """
     unpaired = {(tap.step, tap.name) for tap in mapping.reference_only}
     code = {error.pair.reference.name: error.code for error in errors}
@@ -36,7 +37,8 @@ def with_uncaptured(
             one = replace(one, module=module, modules=(module,))
         named.append(one)
     if first is not None and (hidden := inside(first.span)):
-        module = _holder([first.module, *(tap.module for tap in hidden)])
+        causes = [one.module for one in named if one.cause != "unknown" and one.span[1] == first.span[1]]
+        module = _holder([first.module, *(causes or (tap.module for tap in hidden))])
         first = replace(first, module=module, uncaptured=tuple(tap.name for tap in hidden))
     return first, tuple(named)
 

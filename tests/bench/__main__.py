@@ -13,6 +13,7 @@ from rich.table import Table
 from tests.bench.beside import beside
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
+from tests.bench.importing import importing
 from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
 from tests.bench.many import large_dump, small_taps
@@ -40,6 +41,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines += [small_taps(folder), large_dump(folder)]
     with console.status("recording less"):
         lines += less(model, ids, folder)
+    with console.status("importing"):
+        lines += importing(folder)
     with console.status("metrics"):
         with scaled(list(model.parameters()), 1 + 1e-6):
             record(model, ids, candidate)

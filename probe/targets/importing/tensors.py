@@ -36,11 +36,12 @@ def _open(opened: Any, path: Path, name: str, declared: str | None, unsigned_too
     if reason:
         raise ProbeError(f"{where} cannot be stored in a dump: {reason}", hint="--exclude it")
     num_bytes = tensor.numel() * tensor.element_size()
-    return Opened(num_bytes, partial(_read, opened, name, declared if unsigned_too else None))
+    return Opened(num_bytes, partial(_read, opened, name, num_bytes, declared if unsigned_too else None))
 
 
-def _read(opened: Any, name: str, declared: str | None, buffer: Buffer) -> torch.Tensor:
-    tensor: torch.Tensor = opened.get_tensor(name)
+def _read(opened: Any, name: str, num_bytes: int, declared: str | None, buffer: Buffer) -> torch.Tensor:
+    mapped: torch.Tensor = opened.get_tensor(name)
+    tensor = torch.from_numpy(buffer.take(num_bytes)).view(mapped.dtype).view(mapped.shape).copy_(mapped)
     if declared is not None and dtype_name(tensor.dtype) == f"uint{8 * storage(declared).itemsize}":
         return tensor.view(getattr(torch, declared))
     return tensor

@@ -1,6 +1,7 @@
 """The import itself: every array is opened once, to see that it can be stored; then each is read and written."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,21 +85,31 @@ def _opened(named: Any, dtype: str | None) -> Ready:
 
 
 def _read(weights: Ready) -> Iterator[tuple[str, torch.Tensor]]:
-    buffer = Buffer()
-    for key, opened in weights:
-        yield key.name, opened.read(buffer)
+    return ((key.name, tensor) for key, _, tensor in _ahead(weights))
 
 
 def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progress) -> None:
-    buffer = Buffer()
     total, done = sum(opened.num_bytes for _, opened in taps), 0
     for step in dict.fromkeys(key.step for key, _ in sorted((*inputs, *taps), key=lambda one: one[0].step)):
         fed = {key.name: opened.read(Buffer()) for key, opened in inputs if key.step == step}
         recorder.feed(step, fed, _past(fed.pop(PAST, None), step))
-    for number, (key, opened) in enumerate(taps):
+    for number, (key, num_bytes, tensor) in enumerate(_ahead(taps)):
         progress(f"importing ({number} of {len(taps)} arrays)", done, total)
-        recorder.add(key.step, key.name, key.kind, key.port, opened.read(buffer), key.call)
-        done += opened.num_bytes
+        recorder.add(key.step, key.name, key.kind, key.port, tensor, key.call)
+        done += num_bytes
+
+
+def _ahead(ready: Ready) -> Iterator[tuple[Key, int, torch.Tensor]]:
+    """Each array with its size in bytes, good until the next one is asked for: that is read meanwhile, by a thread."""
+    buffers = Buffer(), Buffer()
+    with ThreadPoolExecutor(1, "probe-reader") as reader:
+        coming = [reader.submit(opened.read, buffers[0]) for _, opened in ready[:1]]
+        for number, (key, opened) in enumerate(ready):
+            tensor = coming.pop().result()
+            coming += [
+                reader.submit(other.read, buffers[1 - number % 2]) for _, other in ready[number + 1 : number + 2]
+            ]
+            yield key, opened.num_bytes, tensor
 
 
 def _past(value: torch.Tensor | None, step: int) -> int:

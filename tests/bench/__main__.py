@@ -16,6 +16,7 @@ from tests.bench.comparing import metrics, replay
 from tests.bench.importing import importing
 from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
+from tests.bench.llama_cpp import llama_cpp
 from tests.bench.many import large_dump, small_taps
 from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
@@ -55,6 +56,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines += causes(model, ids, reference, folder)
     with console.status("mapping"):
         lines.append(mapping(folder))
+    with console.status("llama.cpp"):
+        lines += llama_cpp(model, ids, folder)
     with console.status("start-up"):
         lines.append(start_up())
     with console.status("memory"):

@@ -65,25 +65,33 @@ class Wrapper(nn.Module):
         super().__init__()
         self.m = model
 
-    def forward(self, input_ids, attention_mask):
-        found = self.m(input_ids=input_ids, attention_mask=attention_mask)
+    def forward(self, input_ids, attention_mask, token_type_ids=None):
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        found = self.m(input_ids=input_ids, attention_mask=attention_mask, **types)
         return found.logits if "logits" in found else found.last_hidden_state
 
 
-def export(model: nn.Module, path: Path) -> Path:
+IDS_BT = torch.arange(3, 27).reshape(2, 12)
+
+
+def export(
+    model: nn.Module,
+    path: Path,
+    fed: tuple[torch.Tensor, ...] = (IDS_BT, torch.ones_like(IDS_BT)),
+    names: tuple[str, ...] = ("input_ids", "attention_mask"),
+) -> Path:
     """Any number of sentences and tokens can be fed to it."""
     if hasattr(model.config, "use_cache"):
         model.config.use_cache = False
-    ids_BT = torch.arange(3, 27).reshape(2, 12)
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     program = torch.onnx.export(
         Wrapper(model),
-        (ids_BT, torch.ones_like(ids_BT)),
+        fed,
         dynamo=True,
         verbose=False,
-        input_names=["input_ids", "attention_mask"],
+        input_names=names,
         output_names=["logits"],
-        dynamic_shapes={"input_ids": dynamic, "attention_mask": dynamic},
+        dynamic_shapes=dict.fromkeys(names, dynamic),
     )
     program.save(str(path))
     return path

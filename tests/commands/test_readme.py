@@ -17,6 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 NOT_RUN = {
     'probe dump hf:path/to/model --prompt "The quick brown fox" -o ref.h5': "the model is the reader's own",
     "probe dump gguf:model-q8_0.gguf --inputs ref.h5 -o cand.h5": "its model is the reader's own, and too large",
+    "probe dump onnx:model.onnx --inputs ref.h5 -o cand.h5": "its model is the reader's own",
     "probe import npz run.npz --weights model.safetensors -o cand.h5": "the arrays are the reader's own",
 }
 """By its first command: why a block says no-run."""

@@ -13,6 +13,7 @@ from rich.table import Table
 from tests.bench.beside import beside
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
+from tests.bench.foreign import gguf
 from tests.bench.importing import importing
 from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
@@ -44,6 +45,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines += less(model, ids, folder)
     with console.status("importing"):
         lines += importing(folder)
+    with console.status("llama.cpp"):
+        lines.append(gguf(folder))
     with console.status("metrics"):
         with scaled(list(model.parameters()), 1 + 1e-6):
             record(model, ids, candidate)
@@ -81,7 +84,7 @@ def table(lines: list[Line]) -> Table:
 
 def machine() -> str:
     """Cores, torch threads, versions."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy", "h5py"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy", "h5py", "xllamacpp"))
     return (
         f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads, load {os.getloadavg()[0]:.1f}, "
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {packages}"

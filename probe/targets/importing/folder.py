@@ -23,7 +23,8 @@ def sources(kind: str, path: Path) -> tuple[list[Source], int]:
     if path.is_file():
         return _of_file(path, _kind(kind, path), ""), 0
     if not path.is_dir():
-        raise ProbeError(f"{path}: {'no file of arrays' if path.exists() else 'no such file or folder'}")
+        what = "no file of arrays" if path.exists() else "no such file or folder"
+        raise ProbeError(f"{path}: {what}", hint="give an .npz or .safetensors file, or a folder of arrays")
     found: list[Source] = []
     others = 0
     for file in _files(path):
@@ -36,7 +37,8 @@ def sources(kind: str, path: Path) -> tuple[list[Source], int]:
             parts = (*parts, file.stem)
         found += _of_file(file, file.suffix.lower()[1:], "/".join((*parts, "")))
     if not found:
-        raise ProbeError(f"no array in {path}: looked for {' and '.join('*' + end for end in SUFFIXES[kind])}")
+        looked = " and ".join("*" + end for end in SUFFIXES[kind])
+        raise ProbeError(f"no array in {path}", hint=f"{kind} reads {looked}, in folders below too")
     return found, others
 
 

@@ -83,6 +83,6 @@ def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ProbeError(f"cannot read {path}: {os.strerror(error.errno or 0)}") from None
+        raise ProbeError(f"cannot read {path}: {os.strerror(error.errno or 0)}", hint="may you read it?") from None
     except NOT_ZIP as error:
         raise ProbeError(f"{path} is no npz archive, or damaged: {error}", hint="was it copied whole?") from None

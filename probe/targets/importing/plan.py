@@ -118,7 +118,10 @@ def read_order(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ProbeError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
+        raise ProbeError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}",
+            hint="a text file of names, one a line, in the order of execution",
+        ) from None
     found = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not found:
         raise ProbeError(f"{path} has no name in it", hint="one name a line, in the order of execution")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -69,7 +68,7 @@ def _followed(child: "subprocess.Popen[bytes]", job: Job, progress: Progress) ->
     last: dict[str, Any] = {}
     try:
         with child.stdin as stdin:
-            pickle.dump(job, stdin)
+            stdin.write(job.to_json().encode())
     except BrokenPipeError:
         return last
     for line in child.stdout:

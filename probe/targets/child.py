@@ -1,17 +1,17 @@
 """Runs a runtime and writes its dump; in a process of its own, which takes the runtime's crashes with it.
 
-`python -m probe.targets.child MODULE`: a Job comes in on stdin and is given to MODULE.play; what is told goes out on
-stdout, a line of JSON each.
+`python -m probe.targets.child MODULE`: a Job comes in on stdin, as JSON, and is given to MODULE.play; what is told goes
+out on stdout, a line of JSON each.
 """
 
 import importlib
 import json
 import os
-import pickle
 import sys
 
 from probe.errors import ProbeError
 from probe.targets.apart import Refused
+from probe.targets.runtime import Job
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         print(json.dumps(what), file=told, flush=True)
 
     try:
-        job = pickle.load(sys.stdin.buffer)  # of the parent's own making
+        job = Job.of_json(sys.stdin.read())
         play = importlib.import_module(sys.argv[1]).play
         tell(notes=play(job, lambda *what: tell(progress=what)))
     except ProbeError as error:

@@ -5,8 +5,9 @@ notes for the user. Without the runtime's package it raises ProbeError that name
 """
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ class Job:
     detail: Detail = WHOLE
     compress: bool = False
     force: bool = False
+
+    def to_json(self) -> str:
+        """For a process of its own."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def of_json(cls, text: str) -> "Job":
+        """What `to_json` made."""
+        data = json.loads(text)
+        asked = data["request"]
+        request = InputRequest(**{**asked, "prompts": tuple(asked["prompts"]), **_paths(asked, "tokens_file", "dump")})
+        parts = {"target": Target(**data["target"]), "request": request, "path": Path(data["path"])}
+        return cls(
+            **{**data, **parts, "selection": Selection(**data["selection"]), "detail": Detail.of_json(data["detail"])}
+        )
 
     def fed(self, vocabulary: int | None) -> tuple[dict[str, torch.Tensor], tuple[int, ...], int]:
         """What the model is fed, by names ("input_ids" [B, T] where the user gave tokens); the tokens of each step; and
@@ -81,6 +97,10 @@ class Job:
                 raise ProbeError(f"--arg {name}={value}: a {meant} is needed", hint=f"--arg {name}={known[name]}")
             chosen[name] = value
         return chosen
+
+
+def _paths(data: Mapping[str, str | None], *names: str) -> dict[str, Path | None]:
+    return {name: None if text is None else Path(text) for name in names for text in [data[name]]}
 
 
 def record_runtime(job: Job, progress: Progress) -> list[str]:

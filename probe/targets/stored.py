@@ -34,7 +34,8 @@ def stored_weights(dump: Dump) -> Stored:
     target = dump.attribute("target")
     if not isinstance(target, dict) or target.get("kind") not in READERS:
         return nothing_stored
-    return READERS[str(target["kind"])](dump, Path(str(target.get("place"))))
+    path = Path(str(target.get("place")))
+    return READERS[str(target["kind"])](dump, path) if path.is_file() else nothing_stored  # no pipe is waited for
 
 
 def nothing_stored(name: str) -> StoredWeight | None:

@@ -1,5 +1,6 @@
 """What a runtime is asked to do: its tokens, its steps, its options."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from torch import nn
 
 import probe
+from probe.capture.selection import Selection
+from probe.dump.detail import chosen_detail
 from probe.errors import ProbeError
 from probe.targets.inputs import InputRequest
 from probe.targets.runtime import Job
@@ -70,3 +73,22 @@ def test_options_stand_over_what_is_there_without_them():
     assert refusal.value.hint == "--arg takes flash, threads, kv"
     with pytest.raises(ProbeError, match="a bool is needed"):
         job(InputRequest(), options={"flash": 1}).options(known)
+
+
+def test_a_job_is_the_same_in_another_process(tmp_path: Path):
+    requests = (
+        InputRequest(tokens="1,2"),
+        InputRequest(dump=tmp_path / "ref.h5"),
+        InputRequest(num_random_tokens=3, seed=4),
+    )
+    for request in requests:
+        given = job(
+            request,
+            options={"kv": "f16", "flash": True},
+            decode=2,
+            selection=Selection(["*.mlp"], ["a\udc80*"]),
+            detail=chosen_detail(64, stats_only=False, tokens_slice=":8"),
+            force=True,
+        )
+        assert replace(Job.of_json(given.to_json()), selection=given.selection) == given
+        assert list(Job.of_json(given.to_json()).selection.exclude) == ["a\udc80*"]

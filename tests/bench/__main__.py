@@ -13,7 +13,6 @@ from rich.table import Table
 from tests.bench.beside import beside
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
-from tests.bench.foreign import gguf
 from tests.bench.importing import importing
 from tests.bench.less import less
 from tests.bench.llama import llama, scaled, tokens
@@ -45,8 +44,6 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines += less(model, ids, folder)
     with console.status("importing"):
         lines += importing(folder)
-    with console.status("llama.cpp"):
-        lines.append(gguf(folder))
     with console.status("metrics"):
         with scaled(list(model.parameters()), 1 + 1e-6):
             record(model, ids, candidate)

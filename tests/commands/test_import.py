@@ -75,3 +75,18 @@ def test_what_makes_no_sense_is_refused_in_words(
 ):
     assert refused("import", "npz", *words, "-o", "x.h5").error == error
     assert not [*here.glob("x.h5*")]
+
+
+def test_debug_output_of_tensorrt_llm_is_read_as_it_lies(probe: Run):
+    """As its dump_debug_buffers names files: each tensor's .npy, and the same as text."""
+    folder = Path("tllm_debug/PP_0/TP_0")
+    folder.mkdir(parents=True)
+    for step, length in ((0, 5), (1, 1)):
+        np.save(folder / f"transformer.layers.0.mlp_output-step{step}.npy", np.ones((1, length, 4), "f4"))
+        (folder / f"transformer.layers.0.mlp_output-step{step}.txt").write_text("1")
+        np.save(folder / f"input_ids-step{step}.npy", np.ones((1, length), "i4"))
+    outcome = probe("import", "npz", folder, "--input", "input_ids=input_ids", "-o", "x.h5")
+    assert outcome.out.startswith("x.h5: 2 taps, ")
+    assert "note: 2 files of other kinds were passed over" in outcome.err
+    assert "note: its 2 steps count as runs of their own" in outcome.err
+    assert "1/transformer.layers.0.mlp_output:out" in probe("show", "x.h5").out

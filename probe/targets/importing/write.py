@@ -143,6 +143,12 @@ def _notes(plan: Plan, has_weights: bool, num_others: int, skipped: Mapping[str,
             "nothing tells what the model was fed, so that a diff cannot hold it against the reference's: "
             "--input input_ids=KEY, or keys that begin with inputs/"
         )
+    steps = {key.step for key, _ in plan.taps}
+    if len(steps) > 1 and not any(key.name == PAST for key, _ in plan.inputs):
+        notes.append(
+            f"its {len(steps)} steps count as runs of their own: step1/inputs/{PAST}, how many tokens the cache held "
+            "before the step, makes them one sequence"
+        )
     if not has_weights:
         notes.append("without weights a diff pairs taps by names and order: --weights FILE, or keys under weights/")
     if skipped:

@@ -10,7 +10,9 @@ PATH is an .npz or .safetensors file, or a folder of them or of .npy files. A na
                                      the tokens that were in its cache before the step
   weights/model.layers.0.mlp.weight  a weight (or: --weights FILE)
 Use the reference's names where you can; a diff pairs others by weights, order and values, or by a mapping table.
-numpy has no bfloat16 and no fp8: say with --dtype what raw 16 or 8 bits are. Nothing is ever unpickled.
+numpy has no bfloat16 and no fp8: say with --dtype what raw 16 or 8 bits are. Where a runtime computes in bfloat16 and
+writes float32, as TensorRT-LLM's debug output, say --computed-in bf16, so that a diff expects such rounding. Nothing is
+ever unpickled.
 
 examples:
   probe import npz run.npz -o cand.h5
@@ -45,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     means.add_argument("--order", type=file, metavar="FILE", help="names, one a line, in the order of execution")
     means.add_argument("--weights", type=file, metavar="PATH", help="the model's weights: npz or safetensors")
     means.add_argument("--dtype", metavar="TYPE", help="what raw bits are (void or unsigned): bf16, fp16, fp8, ...")
+    means.add_argument(
+        "--computed-in",
+        metavar="TYPE",
+        help="what the runtime computed in, if not in its arrays' type: bf16, fp16",
+    )
     what = parser.add_argument_group("what is imported")
     what.add_argument("--include", action="append", default=[], metavar="GLOB", help="only these modules or taps")
     what.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="not these; both are repeatable")
@@ -65,6 +72,7 @@ def run(args: argparse.Namespace) -> bool:
         args.order,
         args.weights,
         args.dtype,
+        args.computed_in,
         Selection(args.include, args.exclude),
         detail,
         args.compress,

@@ -70,3 +70,19 @@ def test_a_bug_is_named_and_its_span_begins_at_what_agreed(bug, glob, cause, mod
     assert (finding.cause, finding.module) == (cause, f"model.layers.1.{module}")
     assert finding.span[0] == report.first.span[0] == start
     assert (glob == EVERYTHING) or "model.layers.1.self_attn.q_proj:out" in finding.uncaptured
+
+
+def test_bfloat16_that_was_written_in_float32_is_noise_once_that_is_told(recorded, model, tmp_path, capsys):
+    half = reference("llama", dtype=torch.bfloat16)
+    with torch.no_grad(), probe.record(half, tmp_path / "bf16.h5", include=["*_proj:*", "lm_head:out"]):
+        half(input_ids=prompts())
+    with probe.open(tmp_path / "bf16.h5") as dump:
+        arrays = {tap.name: dump.read(tap).astype("f4") for tap in dump.taps}
+    np.savez(tmp_path / "run.npz", **arrays, **{"inputs/input_ids": prompts().numpy()})
+    words = ["import", "npz", str(tmp_path / "run.npz"), "-o", str(tmp_path / "cand.h5"), "--force"]
+    assert main(words) == 0
+    assert "--computed-in bf16" in capsys.readouterr().err
+    assert main([*words, "--computed-in", "bf16"]) == 0
+    assert "--computed-in" not in capsys.readouterr().err
+    report = probe.diff(recorded, tmp_path / "cand.h5", reference=model)
+    assert (report.verdict, len(report.taps) > 40) == ("noise", True)

@@ -11,17 +11,20 @@ import torch
 from probe.capture.arrays import EVERYTHING, WHOLE, ArrayRecorder
 from probe.capture.environment import versions
 from probe.capture.selection import Selection
+from probe.capture.tensors import dtype_name
 from probe.dump.detail import Detail
 from probe.errors import ProbeError
 from probe.targets.importing.folder import sources
 from probe.targets.importing.key import Key, Role
-from probe.targets.importing.plan import Plan, as_weights, planned, read_order
+from probe.targets.importing.notes import PAST, notes_of
+from probe.targets.importing.plan import as_weights, planned, read_order
 from probe.targets.importing.source import RAW, Buffer, Opened
+from probe.targets.target import DTYPES
 
 Progress = Callable[[str, int, int], None]
+MOST_LOOKED_AT = 256
+"""Arrays, whether they hold less than their type could."""
 Ready = list[tuple[Key, Opened]]
-PAST = "past"
-"""The input that is no tensor of the model: how many tokens it held in its cache before a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class ImportJob:
     """A file or a folder of arrays whose keys are names of parameters."""
     dtype: str | None = None
     """A key of RAW: what raw bits are."""
+    computed: str | None = None
+    """A key of DTYPES: what the runtime computed in, where its arrays are wider."""
     selection: Selection = EVERYTHING
     detail: Detail = WHOLE
     compress: bool = False
@@ -50,6 +55,8 @@ def import_arrays(job: ImportJob, progress: Progress) -> list[str]:
     progress("looking at the arrays", 0, 0)
     if job.dtype is not None and job.dtype not in RAW:
         raise ProbeError(f"--dtype {job.dtype} is no type of raw numbers", hint=f"one of {', '.join(RAW)}")
+    if job.computed is not None and job.computed not in DTYPES:
+        raise ProbeError(f"--computed-in {job.computed} is no type to compute in", hint=f"one of {', '.join(DTYPES)}")
     found, num_others = sources(job.kind, job.path)
     plan = planned(found, job.selection, job.inputs, read_order(job.order) if job.order else None, job.kind)
     weights = (*plan.weights, *as_weights(_weight_sources(job.weights)))
@@ -67,8 +74,8 @@ def import_arrays(job: ImportJob, progress: Progress) -> list[str]:
             force=job.force,
         ) as recorder,
     ):
-        _write(recorder, taps, inputs, progress)
-    return _notes(plan, bool(weights), num_others, recorder.skipped)
+        rounded = _write(recorder, taps, inputs, progress) and job.computed is None
+    return notes_of(plan, bool(weights), num_others, recorder.skipped, rounded=rounded)
 
 
 def _weight_sources(path: Path | None) -> list[Any]:
@@ -88,8 +95,10 @@ def _read(weights: Ready) -> Iterator[tuple[str, torch.Tensor]]:
     return ((key.name, tensor) for key, _, tensor in _ahead(weights))
 
 
-def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progress) -> None:
+def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progress) -> bool:
+    """Whether all float32 numbers that were looked at are bfloat16's."""
     total, done = sum(opened.num_bytes for _, opened in taps), 0
+    wide, rounded = 0, 0
     for step in dict.fromkeys(key.step for key, _ in sorted((*inputs, *taps), key=lambda one: one[0].step)):
         fed = {key.name: opened.read(Buffer()) for key, opened in inputs if key.step == step}
         recorder.feed(step, fed, _past(fed.pop(PAST, None), step))
@@ -97,6 +106,10 @@ def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progre
         progress(f"importing ({number} of {len(taps)} arrays)", done, total)
         recorder.add(key.step, key.name, key.kind, key.port, tensor, key.call)
         done += num_bytes
+        if tensor.dtype == torch.float32 and tensor.numel() and number < MOST_LOOKED_AT:
+            some = tensor.reshape(-1)[:1024]
+            wide, rounded = wide + 1, rounded + torch.equal(some, some.bfloat16().float())
+    return 0 < wide == rounded
 
 
 def _ahead(ready: Ready) -> Iterator[tuple[Key, int, torch.Tensor]]:
@@ -124,34 +137,7 @@ def _past(value: torch.Tensor | None, step: int) -> int:
 
 
 def _environment(job: ImportJob, num_taps: int) -> dict[str, Any]:
-    """What it ran on is not known: nothing is said of device and dtype."""
+    """What it ran on is not known: nothing is said of its device, nor of its dtype unless the user does."""
     imported = {"format": job.kind, "from": str(job.path.resolve()), "arrays": num_taps}
-    return {"imported": imported, "versions": {"layer-probe": versions()["layer-probe"]}}
-
-
-def _notes(plan: Plan, has_weights: bool, num_others: int, skipped: Mapping[str, str]) -> list[str]:
-    notes = []
-    if num_others:
-        notes.append(f"{num_others} files of other kinds were passed over")
-    if plan.ordered_by not in ("--order", "their numbers"):
-        notes.append(
-            f"the order of execution is taken from {plan.ordered_by}: number the arrays (0003_model.norm) or give "
-            "--order FILE if that is not it"
-        )
-    if not plan.inputs:
-        notes.append(
-            "nothing tells what the model was fed, so that a diff cannot hold it against the reference's: "
-            "--input input_ids=KEY, or keys that begin with inputs/"
-        )
-    steps = {key.step for key, _ in plan.taps}
-    if len(steps) > 1 and not any(key.name == PAST for key, _ in plan.inputs):
-        notes.append(
-            f"its {len(steps)} steps count as runs of their own: step1/inputs/{PAST}, how many tokens the cache held "
-            "before the step, makes them one sequence"
-        )
-    if not has_weights:
-        notes.append("without weights a diff pairs taps by names and order: --weights FILE, or keys under weights/")
-    if skipped:
-        name, reason = next(iter(skipped.items()))
-        notes.append(f"{len(skipped)} arrays were left out, as {name}: {reason}")
-    return notes
+    told = {"dtype": dtype_name(DTYPES[job.computed])} if job.computed else {}
+    return {"imported": imported, "versions": {"layer-probe": versions()["layer-probe"]}, **told}

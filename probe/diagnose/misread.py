@@ -11,8 +11,9 @@ from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import matrices
 from probe.replay.program import Call, Edit, Leaf
 
-CLEARLY = 0.01
-"""Of a factor's distance from 1: rounding moves it by less than 0.002 (int8) and 0.008 (int4)."""
+CLEARLY = 0.4
+"""Steps by which a row's or a column's numbers are off in the mean for its factor's sake. Rounding to the nearest moves
+one by 0.2 at most, of int8 and int4 alike (as in as_stored)."""
 
 
 def misread(case: Case) -> Iterator[Hypothesis]:
@@ -34,20 +35,22 @@ def misread(case: Case) -> Iterator[Hypothesis]:
 
 
 def _factors(leaf: Leaf, own: torch.Tensor, step: torch.Tensor, axis: int) -> torch.Tensor | None:
-    """How many times too large the scales are, along rows (axis 1) or columns; None where that is not all."""
+    """How many times too large the scales are, along rows (axis 1) or columns, 1 where no more than rounding shows;
+    None where that is not all, or nothing."""
     with torch._C.DisableTorchFunction():
-        reference = leaf.tensor.detach().double()
-        factors = (own * reference).sum(axis, keepdim=True) / reference.square().sum(axis, keepdim=True).clamp(
-            min=1e-300
-        )
-        if not (factors - 1).abs().amax() > CLEARLY or not factors.abs().amin() > 0:
+        reference, step = leaf.tensor.detach().double(), step.double().abs().clamp(min=1e-300)
+        squares = reference.square().sum(axis, keepdim=True).clamp(min=1e-300)
+        factors = (own * reference).sum(axis, keepdim=True) / squares
+        off = (factors - 1).abs() * (reference / step).square().mean(axis, keepdim=True).sqrt()
+        factors = torch.where(off > CLEARLY, factors, 1.0)
+        if not (factors != 1).any() or not factors.all():
             return None
-        rounded = worst_in_steps(reference, own / factors, (step / factors).abs()) <= HALF_A_STEP
+        rounded = worst_in_steps(reference, own / factors, step / factors) <= HALF_A_STEP
         return factors.flatten() if rounded else None
 
 
 def _hypothesis(leaf: Leaf, own: torch.Tensor, kind: str, factors: torch.Tensor, edits: dict[Call, Edit]) -> Hypothesis:
-    wrong = factors[(factors - 1).abs() > CLEARLY]
+    wrong = factors[factors != 1]
     typical = float(wrong.median())
     which = "its scale is" if len(wrong) == len(factors) else f"{len(wrong)} of its {len(factors)} scales are"
     return Hypothesis(

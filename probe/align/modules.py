@@ -5,6 +5,7 @@ from probe.align.evidence import Options, WeightEvidence
 from probe.align.inputs import told_by_inputs
 from probe.align.match import Match
 from probe.align.model import ModuleTable
+from probe.align.near import by_nearness
 from probe.align.order import by_order
 from probe.align.part import Part
 from probe.align.prefix import behind_prefix
@@ -33,6 +34,7 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
         by_weights, misled = told_by_inputs(matches | by_weights, ours, theirs)
         remarks += misled
         matches = by_weights
+        matches |= by_nearness(reference, candidate, ours, theirs, matches)
         matches |= by_order(ours, theirs, matches)
         matches |= containers(ours, theirs, matches, evidence.homes)
     return matches, remarks

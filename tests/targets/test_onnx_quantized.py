@@ -12,7 +12,6 @@ from tests.targets.test_onnx import Exported, exported
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's exporter and onnxruntime's quantizers
 UP = "model.layers.1.mlp.up_proj"
-SPECIAL = {"llama.linear_12": UP}
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +53,13 @@ def test_products_in_qdq_form_are_explained_too(llama, tmp_path):
     report = llama.compared(onnx_plants.static(llama.graph, tmp_path / "static.onnx"), tmp_path / "cand.h5")
     assert report.findings[0].cause == "linear.quantized"
     assert len(report.findings[0].modules) == 7 * 3 + 1
+
+
+def test_four_bits_leave_enough_to_tell_which_matrix_is_which(llama, tmp_path):
+    report = llama.compared(onnx_plants.four_bits(llama.graph, tmp_path / "int4.onnx"), tmp_path / "cand.h5")
+    assert report.verdict is Verdict.NOISE
+    (finding,) = report.findings
+    assert (finding.cause, finding.candidate_value) == ("linear.quantized", "int4")
+    assert len(finding.modules) == 7 * 3 + 1
+    assert report.explained is not None
+    assert report.explained > 0.999

@@ -34,8 +34,9 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
         by_weights, misled = told_by_inputs(matches | by_weights, ours, theirs)
         remarks += misled
         matches = by_weights
-        matches |= by_nearness(reference, candidate, ours, theirs, matches)
-        matches |= by_order(ours, theirs, matches)
+        ordered = by_order(ours, theirs, matches)  # what nearness finds makes nothing surer that is left over
+        sure = {module: match for module, match in ordered.items() if match.is_sure}
+        matches |= ordered | by_nearness(reference, candidate, ours, theirs, matches | sure)
         matches |= containers(ours, theirs, matches, evidence.homes)
     return matches, remarks
 

@@ -22,15 +22,14 @@ APART = 2.0
 def by_nearness(
     reference: Dump, candidate: Dump, ours: ModuleTable, theirs: ModuleTable, matches: dict[str, Match]
 ) -> dict[str, Match]:
-    """Per module with one matrix that has no match the one nearest module that is nobody's; none on a near tie."""
+    """Per module with one matrix that has no match the one nearest module that is nobody's; none on a near tie. Tables
+    are not asked: the head may hold the same one."""
     used = {part.module for match in matches.values() for part in match.parts}
     mine = [weight for weight in _matrices(reference, ours) if weight.module not in matches]
     others = [weight for weight in _matrices(candidate, theirs) if weight.module not in used]
     found: dict[str, tuple[float, str]] = {}
     for weight in mine:
-        kind = ours.input_kind(weight.module)
-        fitting = [one for one in others if theirs.input_kind(one.module) in (kind, None)]
-        distances = sorted((_distance(reference, weight, candidate, one), one.module) for one in fitting)
+        distances = sorted((_distance(reference, weight, candidate, one), one.module) for one in others)
         if distances and distances[0][0] < NEAR and all(far > APART * distances[0][0] for far, _ in distances[1:2]):
             found[weight.module] = distances[0]
     homes = [home for _, home in found.values()]
@@ -42,7 +41,8 @@ def by_nearness(
 
 
 def _matrices(dump: Dump, table: ModuleTable) -> list[Weight]:
-    return [weight for weight in dump.weights if len(weight.shape) == 2 and table.is_leaf(weight.module)]
+    weights = (weight for weight in dump.weights if len(weight.shape) == 2 and table.is_leaf(weight.module))
+    return [weight for weight in weights if table.input_kind(weight.module) not in ("int", None)]
 
 
 def _distance(reference: Dump, weight: Weight, candidate: Dump, other: Weight) -> float:

@@ -37,6 +37,7 @@ def with_functions(mapping: Mapping, matches: Mapping_[str, Match], reference: D
     partners = _by_owner(ours, theirs, owners) | _in_order(ours, theirs, owners)
     pairs = [pair for place, other in partners.items() for pair in _pairs(ours[place], theirs[other])]
     reordered = [name for name, match in matches.items() if any(part.is_reordered for part in match.parts)]
+    reordered += [pair.reference.module for pair in mapping.pairs if _is_in_another_order(pair)]
     pairs = [pair for pair in pairs if not _is_reordered(pair.reference, reordered)]
     pairs.sort(key=lambda pair: (pair.reference.step, pair.reference.order))
     known = {pair.reference for pair in pairs}, {pair.sources[0].tap for pair in pairs}
@@ -127,6 +128,11 @@ def _moved_scale(ours: Mapping_[str, Tap], theirs: Mapping_[str, Tap]) -> float 
         return None
     apart, as_one = math.log(scales[1] / scales[0]), math.log(scales[1] * sizes[1] / (scales[0] * sizes[0]))
     return scales[1] / scales[0] if abs(as_one) < MOVED * abs(apart) else None
+
+
+def _is_in_another_order(pair: Pair) -> bool:
+    """By a table: what is inferred of modules says so itself."""
+    return pair.reason == "table" and len(pair.sources) == 1 and len(pair.sources[0].columns or ()) > 1
 
 
 def _is_reordered(tap: Tap, reordered: list[str]) -> bool:

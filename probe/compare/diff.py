@@ -8,6 +8,7 @@ from probe.align.audit import audit
 from probe.align.functions import with_functions
 from probe.align.pairs import align_modules
 from probe.align.table import apply_table
+from probe.align.table.chosen import with_fitting_table
 from probe.compare.approximate import approximate_place
 from probe.compare.gradients import compare_gradients
 from probe.compare.less import next_commands, not_seen, told_by_less
@@ -57,7 +58,9 @@ def diff(
         theirs = unpadded_like(theirs, ours)
         matches, mapping = align_modules(ours, theirs)
         if table is not None:
-            mapping = apply_table(Path(table), mapping, ours, theirs)
+            mapping, chosen = apply_table(Path(table), mapping, ours, theirs), ""
+        else:
+            mapping, chosen = with_fitting_table(mapping, ours, theirs)
         mapping = with_functions(mapping, matches, ours, theirs)
         checks = (*told_by_less(ours, theirs), *trust(ours, theirs, mapping))
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
@@ -103,7 +106,7 @@ def diff(
             replayed=errors is not None,
             weights=weights,
             notes=(
-                *notes(mapping, errors or ()),
+                *notes(mapping, errors or (), chosen),
                 *not_seen(rows),
                 *not_in_sequence(ours, theirs),
                 *hidden,

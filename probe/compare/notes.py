@@ -9,13 +9,16 @@ from probe.locate import ABOVE_FLOOR
 from probe.replay.local_error import LocalError
 
 
-def notes(mapping: Mapping, errors: Sequence[LocalError]) -> tuple[str, ...]:
+def notes(mapping: Mapping, errors: Sequence[LocalError], table: str = "") -> tuple[str, ...]:
+    """`table` is the shipped one that was taken by itself."""
     elsewhere = [pair for pair in mapping.pairs if pair.elsewhere]
     elsewhere += [error.pair for error in errors if error.elsewhere]
     found = [
         f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
         for pair in elsewhere
     ]
+    if table:
+        found.append(f"names are paired by the table {table}, which comes with probe; --map FILE.toml overrides it")
     of_modules = [error for error in errors if not error.pair.reference.is_functional]
     tied = [error.pair.reference.name for error in of_modules if error.excused > ABOVE_FLOOR * error.floor]
     if tied:

@@ -12,9 +12,10 @@ from probe.diagnose.activations import ACTIVATIONS, Activation, activations
 from probe.diagnose.as_stored import as_stored
 from probe.diagnose.case import Case
 from probe.diagnose.edits import recomputed, result
-from probe.diagnose.hypothesis import Hypothesis, Plan, computed, hypotheses_of
+from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
-from probe.diagnose.tried import Tried, explains
+from probe.diagnose.narrow_attention import narrow_attention
+from probe.diagnose.tried import MUCH_LESS, Tried, explains
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -27,7 +28,7 @@ MANY = 30
 
 def harmless(case: Case) -> tuple[Part, ...]:
     """What explains a place by rounding alone; nothing where that is not how the candidate came to its numbers."""
-    for family, is_right in ((table, _is_the_candidates), (stored, _is_the_candidates), (as_stored, _is_explained)):
+    for family, is_right in HARMLESS:
         for hypothesis in hypotheses_of(family, case):
             for value in hypothesis.values:
                 plan = hypothesis.plan(value)
@@ -53,6 +54,11 @@ def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
     """As `dtype` has it, in the dtype that it was."""
     with torch._C.DisableTorchFunction():
         return x.to(dtype).to(x.dtype)
+
+
+def _is_mostly_explained(case: Case, values: Tensor) -> bool:
+    """Where what is rounded was computed before: a few numbers go to the other side."""
+    return case.distance(values) <= MUCH_LESS * case.before
 
 
 def table(case: Case) -> Iterator[Hypothesis]:
@@ -112,4 +118,10 @@ def _narrowed(leaf: Leaf, dtype: torch.dtype) -> Tensor:
         return leaf.tensor.detach().to(dtype).to(leaf.tensor.dtype)
 
 
+HARMLESS: tuple[tuple[Family, Callable[[Case, Tensor], bool]], ...] = (
+    (table, _is_the_candidates),
+    (stored, _is_the_candidates),
+    (as_stored, _is_explained),
+    (narrow_attention, _is_mostly_explained),
+)
 FAMILIES = [weights]

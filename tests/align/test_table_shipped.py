@@ -34,7 +34,8 @@ def recorded(name: str, size: Size, seed: int, folder: Path) -> tuple[Dump, Dump
 
 
 def test_every_shipped_table_has_a_port():
-    assert shipped_names() == sorted(PORTS)
+    of_files = {name for name in shipped_names() if name.startswith("gguf-")}  # tests/converted has those
+    assert set(shipped_names()) - of_files == set(PORTS)
 
 
 @pytest.mark.parametrize("name", PORTS)
@@ -74,7 +75,7 @@ def test_a_table_of_another_family_says_so(tmp_path: Path):
 
 
 def test_a_bare_name_that_is_no_table_lists_those_that_are():
-    with pytest.raises(ProbeError, match="no table 'nosuch': those that come with probe are fused-llama, nanogpt"):
+    with pytest.raises(ProbeError, match=r"no table 'nosuch': those that come with probe are fused-llama, .*, nanogpt"):
         read_table(Path("nosuch"))
 
 

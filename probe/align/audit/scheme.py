@@ -18,7 +18,7 @@ Only where one number of bits is left is it said, as a likeness: fine-tuning lea
 from probe.align.audit.comparison import Comparison, Value, is_quantized_type
 from probe.dump import Axis
 
-LIKE_BITS = ((36.0, 48.0, "as 8 bits leave"), (17.0, 21.5, "as 4 bits leave"))
+LIKE_BITS = ((36.0, 48.0, "as 8 bits leave"), (17.0, 23.0, "as 4 bits leave"))
 """dB from, dB below, words: where of the schemes above those of other bits end."""
 SURELY = {"int8": 34.0, "uint8": 34.0}
 """dB from which one scale, or one for each vector, explains what is stored: scales of groups or blocks of it, which are

@@ -1,10 +1,12 @@
 """One reference tap and the candidate places that a row gives for it, as a Pair; or, in words, why they do not fit."""
 
+from dataclasses import replace
 from math import prod
 
 from probe.align.layouts import layout_for, number_kind
 from probe.align.mapping import Layout, Pair, Source
-from probe.align.table.pattern import Shape, result_shape
+from probe.align.permutation import ranges as ranges_of
+from probe.align.table.pattern import Shape, channel_order, result_shape
 from probe.align.table.rows import Row
 from probe.align.table.sides import Place, Side, block, columns
 from probe.align.table.sizes import Sizes
@@ -58,7 +60,11 @@ class Fitting:
         if len({shape[:-1] for shape in shapes}) > 1 or (len(shapes) > 1 and not shapes[0]):
             raise ValueError(f"tensors of {' and '.join(map(str, shapes))} cannot be joined side by side")
         shape = (*shapes[0][:-1], sum(shape[-1] for shape in shapes)) if shapes[0] else ()
-        return Pair(tap, sources, self._layout(tap, shape, row, sizes), "table", row.firm)
+        layout = self._layout(tap, shape, row, sizes)
+        order = channel_order(layout.pattern, dict(layout.sizes)) if layout.pattern else None
+        if order is not None and sources == (Source(taps[0]),):
+            sources, layout = (Source(taps[0], ranges_of(order)),), replace(layout, pattern=None, sizes=())
+        return Pair(tap, sources, layout, "table", row.firm)
 
     def _layout(self, tap: Tap, shape: Shape, row: Row, sizes: Sizes) -> Layout:
         if row.layout is None or row.layout == UNPADDED:

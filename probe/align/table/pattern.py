@@ -4,6 +4,9 @@ import math
 import re
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 Shape = tuple[int, ...]
 Group = tuple[str, ...]
 """The axes inside one pair of parentheses, or one axis alone; () is an axis of size 1."""
@@ -32,6 +35,16 @@ def result_shape(pattern: str, shape: Shape, sizes: Mapping[str, int], wanted: S
         _solve(group, size, known, pattern)
     taken = {name: known[name] for group in left if len(group) > 1 for name in group}
     return tuple(math.prod(known[name] for name in group) for group in right), taken
+
+
+def channel_order(pattern: str, sizes: Mapping[str, int]) -> NDArray[np.int64] | None:
+    """Where each channel of the last axis comes from, if the pattern does nothing but to put these in another order;
+    `sizes` are those of its axes."""
+    left, right = _sides(pattern)
+    if left[:-1] != right[:-1] or left[-1] == right[-1] or sorted(left[-1]) != sorted(right[-1]):
+        return None
+    channels = np.arange(math.prod(sizes[name] for name in left[-1])).reshape([sizes[name] for name in left[-1]])
+    return channels.transpose([left[-1].index(name) for name in right[-1]]).reshape(-1)
 
 
 def _solve(group: Group, size: int, known: dict[str, int], pattern: str) -> None:

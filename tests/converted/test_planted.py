@@ -1,0 +1,26 @@
+"""Bugs of conversion are found where they were planted, and named, in what llama.cpp itself ran."""
+
+from pathlib import Path
+
+import pytest
+
+from probe.report import Verdict
+from tests.converted.plants import PLANTS, Plant
+from tests.converted.runs import compared
+
+QUICKEST = ("llama3", "phi3", "gemma2", "gemma3", "gemma", "llama", "qwen3")
+"""Measured on all seven; here on two each."""
+CASES = [(plant, name) for plant in PLANTS for name in [one for one in QUICKEST if one in plant.models][:2]]
+
+
+@pytest.mark.parametrize(("plant", "name"), CASES, ids=[f"{plant.name}-{name}" for plant, name in CASES])
+def test_a_bug_of_conversion_is_found_and_named(plant: Plant, name: str, tmp_path: Path):
+    report = compared(name, tmp_path, change=plant.change)
+    assert report.verdict is Verdict.DIVERGED
+    assert report.first is not None
+    assert report.first.module.startswith(plant.module)
+    blamed = [finding for finding in report.findings if not finding.is_honest]
+    assert blamed
+    assert {finding.cause for finding in blamed} <= plant.causes
+    assert report.explained is not None
+    assert report.explained > 0.99

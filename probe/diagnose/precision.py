@@ -12,6 +12,7 @@ from probe.diagnose.activations import ACTIVATIONS, Activation, activations
 from probe.diagnose.as_stored import as_stored
 from probe.diagnose.case import Case
 from probe.diagnose.edits import recomputed, result
+from probe.diagnose.flash_attention import flash_attention
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
 from probe.diagnose.narrow_attention import narrow_attention
@@ -123,5 +124,6 @@ HARMLESS: tuple[tuple[Family, Callable[[Case, Tensor], bool]], ...] = (
     (stored, _is_the_candidates),
     (as_stored, _is_explained),
     (narrow_attention, _is_mostly_explained),
+    (flash_attention, _is_mostly_explained),
 )
 FAMILIES = [weights]

@@ -14,7 +14,7 @@ from probe.dump import Dump
 from probe.report import Verdict
 from tests.converted.convert import contents, quantized
 from tests.converted.models import tiny
-from tests.converted.plants import EVERY
+from tests.converted.plants import EVERY, window_off_by_one
 from tests.converted.runs import CANDIDATE, REFERENCE, compared, recorded
 
 TYPES = [("gemma", "F16"), ("llama", "BF16"), ("llama", "Q4_0"), ("gemma", "Q4_0"), ("phi3", "Q4_K")]
@@ -43,6 +43,25 @@ def test_keys_and_values_in_a_narrower_type_are_rounding_of_that_kind(kind: str,
     assert [finding.cause for finding in report.findings] == ["precision.storage"]
     assert report.findings[0].module == "model.layers.0.self_attn"
     assert len(report.findings[0].modules) == 3
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "qwen3"])
+@pytest.mark.parametrize(("num_tokens", "cause"), [(24, "precision.accumulate"), (80, "precision.storage")])
+def test_the_fused_kernel_of_attention_is_rounding_of_its_kind(name: str, num_tokens: int, cause: str, tmp_path: Path):
+    """Of few tokens the sums are float16, of many the cache alone."""
+    report = compared(name, tmp_path, num_tokens=num_tokens, flash=True)
+    assert report.verdict is Verdict.NOISE
+    said = {finding.cause: finding for finding in report.findings}
+    assert said.keys() - {"precision.compute"} == {cause}
+    assert len(said[cause].modules) == 3
+
+
+@pytest.mark.parametrize("num_tokens", [24, 80])
+def test_a_bug_is_found_under_the_fused_kernels_rounding(num_tokens: int, tmp_path: Path):
+    report = compared("gemma3", tmp_path, num_tokens=num_tokens, flash=True, change=window_off_by_one)
+    assert report.verdict is Verdict.DIVERGED
+    assert report.first is not None
+    assert report.first.module == "model.layers.0.self_attn"
 
 
 @pytest.mark.parametrize(("kind", "width"), [("Q8_0", 64), ("Q4_0", 64), ("Q6_K", 256), ("Q4_K", 256)])

@@ -113,7 +113,7 @@ def test_a_name_in_a_dump_cannot_leave_its_string_or_its_comment(probe: Run):
         (["--check", "none.toml"], "cannot read none.toml: No such file or directory"),
         (["--check", "there.toml"], "there.toml is no TOML: "),
         (["--edit", "there.toml"], "there.toml is no TOML: "),
-        (["--check", "nosuch"], "there is no table 'nosuch': those that come with probe are fused-llama, nanogpt"),
+        (["--check", "nosuch"], "there is no table 'nosuch': those that come with probe are fused-llama, "),
         (["--edit", "nanogpt"], "cannot read nanogpt: No such file or directory"),
     ],
 )

@@ -45,17 +45,30 @@ class Model(nn.Module):
         return self.head(x_BTC)
 
 
+KEY = 0x1E3779B1
+"""Odd: multiplying by it modulo 2**32 can be undone."""
+UNDONE = pow(KEY, -1, 1 << 32)
+
+
 class Disguised(nn.Module):
-    """A linear layer that keeps its weight's bits as whole numbers, so that nobody recognizes it."""
+    """A linear layer that keeps its weight's bits as whole numbers in a cipher, so that nobody recognizes it."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.bits = nn.Parameter(linear.weight.detach().contiguous().view(torch.int32), requires_grad=False)
+        self.bits = nn.Parameter(
+            _times(linear.weight.detach().contiguous().view(torch.int32), KEY), requires_grad=False
+        )
         self.bias_bits = linear.bias if linear.bias is None else linear.bias.detach().view(torch.int32)
 
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias_bits is None else self.bias_bits.view(torch.float32)
-        return F.linear(x, self.bits.view(torch.float32), bias)
+        return F.linear(x, _times(self.bits, UNDONE).view(torch.float32), bias)
+
+
+def _times(bits: Tensor, number: int) -> Tensor:
+    """Modulo 2**32."""
+    low = (bits.long() & 0xFFFFFFFF) * (number & 0xFFFF) + (((bits.long() & 0xFFFF) * (number >> 16)) << 16)
+    return (low & 0xFFFFFFFF).to(torch.uint32).view(torch.int32)
 
 
 class Stage(nn.Module):

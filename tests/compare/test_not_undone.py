@@ -120,5 +120,5 @@ def test_what_nothing_undoes_is_a_bug_at_its_place(compare: Compare, name, chang
 def test_weights_whose_order_nothing_undoes_are_suspicious(compare: Compare, change):
     reference, candidate, fed = build("llama", SIZE), build("llama", SIZE), inputs("llama", SIZE)
     change(candidate)
-    report = compare(reference, candidate, fed)
+    report = compare(reference, candidate, fed, replay=False)
     assert [found.kind for found in report.weights if found.suspicious] != []

@@ -56,9 +56,8 @@ def test_the_fused_kernel_of_attention_is_rounding_of_its_kind(name: str, num_to
     assert len(said[cause].modules) == 3
 
 
-@pytest.mark.parametrize("num_tokens", [24, 80])
-def test_a_bug_is_found_under_the_fused_kernels_rounding(num_tokens: int, tmp_path: Path):
-    report = compared("gemma3", tmp_path, num_tokens=num_tokens, flash=True, change=window_off_by_one)
+def test_a_bug_is_found_under_the_fused_kernels_rounding(tmp_path: Path):
+    report = compared("gemma3", tmp_path, flash=True, change=window_off_by_one)
     assert report.verdict is Verdict.DIVERGED
     assert report.first is not None
     assert report.first.module == "model.layers.0.self_attn"

@@ -25,30 +25,24 @@ def flash_attention(case: Case) -> Iterator[Hypothesis]:
     if case.rounded is not None:
         return
     for core in cores(case.program):
-        if core.mix is not None and core.values is not None:
-            yield _narrow_cache(core, core.mix, core.values.position)
-            if core.mix.name in MATMULS and core.values.position == 1:
-                yield _summed(core, core.mix)
+        if core.mix is None or core.values is None:
+            continue
+        key, query, value = core.key.position, core.query.position, core.values.position
+        stored = {core.product: _halved(key), core.mix: _halved(value)}
+        yield _of(
+            core, "precision.storage", "keys and values are kept in float16, as ggml's fused attention does", stored
+        )
+        if core.mix.name in MATMULS and value == 1:
+            summed = {core.product: _halved(query, key), core.mix: _one_by_one}
+            what = "attention adds up its values in float16, as ggml's fused attention does for few tokens"
+            yield _of(core, "precision.accumulate", what, summed)
 
 
-def _narrow_cache(core: Core, mix: Call, values: int) -> Hypothesis:
-    edits = {core.product: _given(core.key.position, _half), mix: _given(values, _half)}
+def _of(core: Core, cause: str, what: str, edits: dict[Call, Edit]) -> Hypothesis:
     return Hypothesis(
-        "precision.storage",
+        cause,
         lambda _: Plan(edits),
-        lambda _: "harmless: keys and values are kept in float16, as ggml's fused attention keeps them",
-        ("float16",),
-        reference_value="float32",
-        module=core.module,
-    )
-
-
-def _summed(core: Core, mix: Call) -> Hypothesis:
-    edits = {core.product: _given(core.query.position, _half, also=(core.key.position, _half)), mix: _one_by_one}
-    return Hypothesis(
-        "precision.accumulate",
-        lambda _: Plan(edits),
-        lambda _: "harmless: attention adds up its values in float16, as ggml's fused attention does for few tokens",
+        lambda _: f"harmless: {what}",
         ("float16",),
         reference_value="float32",
         module=core.module,
@@ -60,17 +54,11 @@ def _half(x: torch.Tensor) -> torch.Tensor:
         return x.float().half().to(x.dtype)
 
 
-Change = Callable[[torch.Tensor], torch.Tensor]
-
-
-def _given(position: int, change: Change, also: tuple[int, Change] | None = None) -> Edit:
-    """The call with arguments changed."""
+def _halved(*positions: int) -> Edit:
+    """The call with these arguments rounded to float16."""
 
     def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        given = list(args)
-        for place, made in [(position, change), *([also] if also else [])]:
-            given[place] = made(given[place])
-        return function(*given, **kwargs)
+        return function(*(_half(one) if at in positions else one for at, one in enumerate(args)), **kwargs)
 
     return edit
 

@@ -184,12 +184,15 @@ class Report:
     next_commands: tuple[str, ...] = field(default=())
     """What to run to learn more, where the dumps have not kept all values."""
     weights: tuple[WeightFinding, ...] = field(default=())
+    unjudged: tuple[str, ...] = field(default=())
+    """Taps whose error is as large as that of honestly quantized weights; no more can be told, for want of the file."""
 
     @property
     def undecided(self) -> bool:
         """Nothing is seen to differ by more than rounding, but what is recorded does not show all that may differ."""
         told = (Seen.VALUES, Seen.SKETCH)
-        return self.verdict is Verdict.NOISE and any(tap.rel_l2 != 0 and tap.seen not in told for tap in self.taps)
+        unseen = any(tap.rel_l2 != 0 and tap.seen not in told for tap in self.taps)
+        return self.verdict is Verdict.NOISE and (unseen or bool(self.unjudged))
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `probe diff --json` prints: schema 1, JSON types only."""
@@ -217,6 +220,7 @@ class Report:
             "reference": self.reference_path,
             "candidate": self.candidate_path,
             "replayed": self.replayed,
+            "unjudged": list(self.unjudged),
             "notes": list(self.notes),
             "next": list(self.next_commands),
         }

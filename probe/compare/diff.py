@@ -71,13 +71,15 @@ def diff(
         beneath: tuple[LocalError, ...] = ()
         hidden: tuple[str, ...] = ()
         harmless: set[int] = set()
+        unjudged: tuple[LocalError, ...] = ()
         if replay and ours.detail.is_whole and theirs.detail.is_whole:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
-            checks, beneath, hidden = (*checks, shown.check), shown.diagnosis.beneath, shown.diagnosis.notes
-            harmless = {id(place) for place in shown.diagnosis.harmless}
+            checks, beneath, hidden = (*checks, *shown.checks), shown.diagnosis.beneath, shown.diagnosis.notes
+            unjudged = shown.diagnosis.unjudged
+            harmless = {id(place) for place in (*shown.diagnosis.harmless, *unjudged)}
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         judged = [row for row, pair in zip(rows, mapping.shown, strict=True) if not pair.reference.is_functional]
         is_honest = bool(found) and all(one.is_honest for one in found)
@@ -104,6 +106,7 @@ def diff(
             findings=found,
             explained=explained,
             replayed=errors is not None,
+            unjudged=tuple(place.pair.reference.name for place in unjudged),
             weights=weights,
             notes=(
                 *notes(mapping, errors or (), chosen),

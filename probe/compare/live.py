@@ -1,6 +1,6 @@
 """The live reference behind a dump: found, checked to be the recorded one, replayed, and asked what the bug is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -15,15 +15,15 @@ from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
 from probe.report import Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
-from probe.targets.stored import stored_weights
+from probe.targets.stored import StoredFile, stored_file
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What a replay shows."""
 
-    check: TrustCheck
-    """Whether the reference could be replayed; if not, why."""
+    checks: tuple[TrustCheck, ...]
+    """Whether the reference could be replayed; if not, why. What of the candidate could not be read."""
     errors: tuple[LocalError, ...] | None = None
     diagnosis: Diagnosis = NOTHING_FOUND
 
@@ -48,13 +48,13 @@ def replayed(
             loadable = may_load(ours, target)
         except ProbeError as error:
             message = f"{error}; {error.hint}; until then places are approximate"
-            return Replayed(TrustCheck("replay", Status.WARN, message))
+            return Replayed((TrustCheck("replay", Status.WARN, message),))
         if loadable is None:
             message = (
                 f"{ours.path} does not say how to load its model again: places are approximate; "
                 "give --reference TARGET, or reference=model"
             )
-            return Replayed(TrustCheck("replay", Status.WARN, message))
+            return Replayed((TrustCheck("replay", Status.WARN, message),))
         progress("loading the reference", 0, 0)
         environment = ours.environment
         attention = environment.get("attention") if loadable.kind == "hf" else None
@@ -69,15 +69,27 @@ def replayed(
     try:
         errors = narrowed(replay(ours, theirs, mapping, model, at_fault, stage))
     except ProbeError as error:
-        return Replayed(TrustCheck("replay", Status.WARN, f"{error}; places are approximate"))
-    places = places_at_fault(errors)
+        return Replayed((TrustCheck("replay", Status.WARN, f"{error}; places are approximate"),))
+    places, stored = places_at_fault(errors), stored_file(theirs)
     try:
         of_modules = [error for error in errors if not error.pair.reference.is_functional]
-        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, stored_weights(theirs))
+        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, stored)
     except ProbeError:  # it ran twice, but not with everything written down
         diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
-    return Replayed(check, errors, diagnosis)
+    return Replayed((check, *_file_check(theirs, stored, diagnosis)), errors, diagnosis)
+
+
+def _file_check(theirs: Dump, stored: StoredFile, found: Diagnosis) -> Iterator[TrustCheck]:
+    """Where quantized weights should have been read from the candidate's file, and could not be."""
+    if not found.unread:
+        return
+    weights = f"{found.unread[0]}" + (f" and {len(found.unread) - 1} more" if len(found.unread) > 1 else "")
+    judged = "what multiplies by quantized weights cannot be judged without it"
+    if not found.unjudged:
+        judged = "that quantized weights are what is wrong cannot be told without it"
+    message = f"{theirs.path}: {stored.trouble}; {judged} ({weights}). Put the file, or a link to it, beside the dump"
+    yield TrustCheck("file", Status.WARN, message)
 
 
 def _changed_weights(recorded: Dump, model: nn.Module) -> str | None:

@@ -15,7 +15,7 @@ from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import matrices
 from probe.replay.program import Call, Edit, Leaf
-from probe.targets.stored import StoredWeight
+from probe.targets.stored import Lost, StoredWeight
 
 HALF_A_STEP = 0.6
 """Steps. Rounding to the nearest leaves 0.29 in the mean, and 0.30 to 0.36 in the worst row or column: ONNX Runtime's
@@ -27,18 +27,34 @@ def as_stored(case: Case) -> Iterator[Hypothesis]:
     """linear.quantized, and precision.storage of float16 and bfloat16."""
     products = {matrix.leaf: matrix for matrix in matrices(case.program)}
     for leaf in case.program.leaves:
-        own = own_of(case, leaf)
-        worst = None if own is None else worst_row_db(leaf.tensor, own.values)
-        if own is None or worst is None or not _is_rounded(leaf.tensor, own, worst):
-            continue
-        rounding, product = own.rounding or rounding_of(own.kind), products.get(leaf)
-        edits = {product.call: taking(product.call, product.given, plainly(rounding))} if rounding and product else {}
-        yield _hypothesis(leaf, own, edits, worst)
+        for own in _known(case, leaf):
+            worst = worst_row_db(leaf.tensor, own.values)
+            if worst is None or not _is_rounded(leaf.tensor, own, worst):
+                continue
+            rounding, product = own.rounding or rounding_of(own.kind), products.get(leaf)
+            edits = dict[Call, Edit]()
+            if rounding and product:
+                edits = {product.call: taking(product.call, product.given, plainly(rounding))}
+            yield _hypothesis(leaf, own, edits, worst)
+
+
+def _known(case: Case, leaf: Leaf) -> Iterator[StoredWeight]:
+    """What the file has; where it cannot be read, both types that the reference's numbers may have been rounded to."""
+    own = own_of(case, leaf)
+    if own is not None:
+        yield own
+    elif is_lost(case, leaf):
+        with torch._C.DisableTorchFunction():
+            for kind, name in NARROW.items():
+                yield StoredWeight(kind, leaf.tensor.detach().to(getattr(torch, name)))
 
 
 def own_of(case: Case, leaf: Leaf) -> StoredWeight | None:
     """What the candidate has of a matrix, with its axes as the reference has them; None where it has none."""
-    own = case.own(leaf.name) if leaf.is_weight and leaf.tensor.dim() == 2 else None
+    try:
+        own = case.own(leaf.name) if _is_matrix(leaf) else None
+    except Lost:
+        return None
     if own is None:
         return None
     turned = replace(own, values=own.values.T, step=None if own.step is None else own.step.T)
@@ -46,6 +62,20 @@ def own_of(case: Case, leaf: Leaf) -> StoredWeight | None:
     with torch._C.DisableTorchFunction():
         wide = leaf.tensor.detach().float()
         return min(fitting, key=lambda one: float((wide - one.values).norm()), default=None)
+
+
+def is_lost(case: Case, leaf: Leaf) -> bool:
+    """Whether the candidate's file had it, and cannot be read again."""
+    try:
+        if _is_matrix(leaf):
+            case.own(leaf.name)
+    except Lost:
+        return True
+    return False
+
+
+def _is_matrix(leaf: Leaf) -> bool:
+    return leaf.is_weight and leaf.tensor.dim() == 2
 
 
 def _is_rounded(reference: torch.Tensor, own: StoredWeight, worst_db: float) -> bool:

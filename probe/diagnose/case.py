@@ -65,7 +65,8 @@ class Case:
     """Reads what the candidate had at another tap of the reference; None where it has none."""
 
     own: OwnWeight = nothing_stored
-    """Reads what the candidate has of one of the reference's weights; None where its file cannot be read again."""
+    """Reads what the candidate has of one of the reference's weights; None where it is no file's run. Raises Lost
+    where that file cannot be read again."""
 
     @cached_property
     def counts(self) -> torch.Tensor:

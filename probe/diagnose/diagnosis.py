@@ -18,6 +18,7 @@ from probe.diagnose.own_weights import own_weights
 from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved, weighed
 from probe.diagnose.shadowed import shadowed, what_is_left
+from probe.diagnose.unjudged import is_as_noise, unread
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
@@ -25,7 +26,7 @@ from probe.replay.local_error import LocalError
 from probe.replay.meeting import Meeting
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
-from probe.targets.stored import Stored, nothing_stored
+from probe.targets.stored import NO_FILE, StoredFile
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Diagnosis:
     """Where the bugs begin that no norm of an error shows."""
     harmless: tuple[LocalError, ...] = ()
     """Places at fault for which honest rounding is all that there is."""
+    unjudged: tuple[LocalError, ...] = ()
+    """Places that only the candidate's own file could tell from honest rounding, and it cannot be read."""
+    unread: tuple[str, ...] = ()
+    """Weights that were to be read from it, by the reference's names."""
     notes: tuple[str, ...] = ()
     """What this input cannot show."""
 
@@ -56,9 +61,9 @@ def diagnose(
     errors: Sequence[LocalError],
     places: Sequence[LocalError],
     progress: Callable[[str], None] = lambda stage: None,
-    stored: Stored = nothing_stored,
+    stored: StoredFile = NO_FILE,
 ) -> Diagnosis:
-    """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` reads the candidate's file."""
+    """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` is the candidate's file."""
     rounds = UNIT_ROUNDOFF.get(candidate.dtype, 0.0) > UNIT_ROUNDOFF["float32"]
     if not places and not rounds:
         return NOTHING_FOUND
@@ -67,7 +72,9 @@ def diagnose(
     search = Search()
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
-    own = own_weights(mapping, stored)
+    own = own_weights(mapping, stored.weight)
+    unjudged: dict[int, LocalError] = {}
+    lacking: dict[str, None] = {}
     hidden = Hidden()
     behind = {id(error): error for error in shadowed(errors, places)}
 
@@ -86,7 +93,13 @@ def diagnose(
         if not any(leaf.name in open_places for leaf in case.program.leaves):
             case = replace(case, earlier=reader(candidate, mapping, meeting))
         case = replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting), own=own)
-        found = harmless(case) or search.parts(case)
+        found = harmless(case)
+        if not found and (leaves := unread(case)):
+            lacking.update(dict.fromkeys(leaf.name for leaf in leaves))
+            if is_as_noise(case, leaves):
+                unjudged[id(error)] = error
+                return
+        found = found or search.parts(case)
         if found:
             explained[id(error)] = found
 
@@ -101,19 +114,27 @@ def diagnose(
     examine(reference, candidate, mapping, model, errors, look, look_low if rounds else None, is_wanted, progress)
     places = [error for error in errors if id(error) in faulty or (id(error) in behind and id(error) in explained)]
     settled, places = scaled_later.joined(explained, places)
-    unknown = [place for place in places if id(place) not in settled]
+    unknown = [place for place in places if id(place) not in settled and id(place) not in unjudged]
     found = merged(moved_norms([part for place in places for part in settled.get(id(place), ())]))
     below = hidden.found
     found, unseen = merged_with(found, below)
     if found or unseen:
         progress("planting what was found")
     named, share = proved(reference, candidate, mapping, model, found)
-    known = (*named, *weighed(reference, candidate, mapping, model, found, unseen, is_all=not unknown))
+    known = (*named, *weighed(reference, candidate, mapping, model, found, unseen, is_all=not (unknown or unjudged)))
     order = {error.pair.reference.name: index for index, error in enumerate(errors)}
     ordered = sorted((*known, *findings(unknown), *hidden.manners), key=lambda one: order.get(one.span[1], len(order)))
     bugs = {id(place) for one in found if not one.finding.is_honest for place in one.places}
     blameless = tuple(place for place in places if id(place) in settled and id(place) not in bugs)
-    return Diagnosis(tuple(ordered), share, tuple(one.places[0] for one in below), blameless, hidden.notes)
+    return Diagnosis(
+        tuple(ordered),
+        share,
+        tuple(one.places[0] for one in below),
+        blameless,
+        tuple(unjudged.values()),
+        tuple(lacking),
+        hidden.notes,
+    )
 
 
 def case_of(

@@ -41,7 +41,9 @@ def _print_verdict(out: Console, report: Report) -> None:
             line.append("every compared number is the same")
         case Verdict.NOISE:
             line.append(
-                "the two differ by honest rounding alone"
+                f"nothing is seen to differ by more than rounding; {len(report.unjudged)} places cannot be judged"
+                if report.unjudged
+                else "the two differ by honest rounding alone"
                 if report.replayed
                 else "nothing is seen to differ by more than rounding; what was recorded does not tell more"
                 if report.undecided

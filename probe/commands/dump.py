@@ -16,7 +16,8 @@ examples:
   probe dump gguf:model.gguf --inputs ref.h5 --arg flash=True --arg kv=f16 -o cand.h5
 
 A gguf: target's taps are named as its weights (blk.3.attn_q:out) and, between them, as ggml's tensors or operations
-(blk.3.@ffn_swiglu:out). --arg takes flash (False), kv (f32), threads, batch, context; so it is as exact as it can be.
+(blk.3.@ffn_swiglu:out). --arg takes flash (False), kv (f32), repack (False), threads, batch,
+context; so it is as exact as it can be.
 """
 
 import argparse

@@ -4,7 +4,6 @@ Contents are keys and tensors that a test may still change; `write` makes the fi
 """
 
 import ctypes
-import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import gguf
 import numpy as np
+
+from probe.targets.gguf import native
 
 Array = np.ndarray[Any, Any]
 
@@ -138,8 +139,7 @@ def quantized(values, stored_as):
     """The bytes of [rows, columns] in a type."""
     if stored_as.name not in OF_LIBRARY:
         return gguf.quants.quantize(values, stored_as)
-    folder = Path(importlib.util.find_spec("xllamacpp").origin).parent
-    library = ctypes.CDLL(str(next(folder.glob("xllamacpp*.so"))))
+    library = native.library()
     library.ggml_row_size.restype = ctypes.c_size_t
     library.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
     library.ggml_quantize_chunk.restype = ctypes.c_size_t

@@ -137,7 +137,7 @@ class Unwatched(Session):
 
 def test_being_watched_changes_no_bit_of_the_logits(tmp_path: Path):
     path, ids = file_of("gemma2", tmp_path), tokens(10)
-    with Unwatched(path, {"flash": False, "kv": "f32", "threads": 1}, 10, 10) as session:
+    with Unwatched(path, {"flash": False, "kv": "f32", "repack": False, "threads": 1}, 10, 10) as session:
         session.run(ids[0].tolist(), 0, lambda _: None)
         get = session._library.llama_get_logits
         get.restype, get.argtypes = ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p]

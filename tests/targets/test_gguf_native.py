@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from probe.errors import ProbeError
-from probe.targets.gguf.layout import check_model_defaults, context_layout, tensors_are_flagged
-from probe.targets.gguf.native import Parameters, installed, library
+from probe.targets.gguf.layout import check_model_defaults, context_layout, repacking, tensors_are_flagged
+from probe.targets.gguf.native import NAMES, Parameters, installed, library
 from tests.targets.gguf_runs import dumped, file_of
 
 INSTALL = "pip install 'layer-probe[gguf]'"
@@ -24,10 +24,11 @@ def changed(defaults: Parameters, place: int, word: int) -> Parameters:
 
 
 def test_the_installed_library_s_structures_are_known():
-    assert installed()[0] == "xllamacpp"
+    assert installed()[0] in NAMES
     layout = context_layout(library().llama_context_default_params())
     assert (layout.threads, layout.flash, layout.callback, layout.key_type) == (28, 52, 88, 104)
     check_model_defaults(library().llama_model_default_params())
+    assert repacking(library().llama_model_default_params()) == 74
     assert tensors_are_flagged()
 
 
@@ -54,13 +55,29 @@ def test_the_layout_before_one_more_number_was_there_is_known_too():
     assert (layout.threads, layout.flash, layout.callback, layout.key_type) == (24, 48, 88, 104)
 
 
+@pytest.mark.parametrize(
+    ("start", "flags", "place"),
+    [
+        (72, (0, 0, 1, 0, 0, 0), 74),  # with a number that says how a file is loaded
+        (64, (0, 1, 0, 0, 1, 0), 68),  # vocab_only, use_mmap, use_mlock, check_tensors, use_extra_bufts, no_host
+        (64, (0, 1, 0, 0, 0, 1, 0, 0), 69),  # use_direct_io behind use_mmap
+        (64, (0, 1, 0, 0, 0, 0, 0, 0), None),  # before there was one
+    ],
+)
+def test_where_weights_are_stored_anew_is_known_or_left_alone(start: int, flags: tuple[int, ...], place: int | None):
+    made = Parameters()
+    struct.pack_into(f"<{len(flags)}B", made, start, *flags)
+    assert repacking(made) == place
+
+
 def test_without_the_packages_the_one_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = file_of("llama", tmp_path)
-    for missing in ("xllamacpp", "gguf"):
+    for missing in (tuple(NAMES), ("gguf",)):
         with monkeypatch.context() as without:
-            without.setitem(sys.modules, missing, None)
+            for package in missing:
+                without.setitem(sys.modules, package, None)
             with pytest.raises(ProbeError, match=r"a gguf: target needs .*installed") as refusal:
-                installed() if missing == "xllamacpp" else dumped(path)
+                installed() if missing != ("gguf",) else dumped(path)
             assert refusal.value.hint == INSTALL
 
 
@@ -84,6 +101,5 @@ def test_llama_cpp_python_s_library_is_found_where_that_package_has_it(tmp_path:
     there = tmp_path / "llama_cpp" / "lib" / "libllama.so"
     there.symlink_to(installed()[1])
     monkeypatch.syspath_prepend(tmp_path)
-    assert installed()[0] == "xllamacpp"
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     assert installed() == ("llama_cpp", there)

@@ -59,6 +59,23 @@ def check_model_defaults(defaults: Parameters) -> None:
         raise _unknown("llama_model_params")
 
 
+def repacking(defaults: Parameters) -> int | None:
+    """Where llama_model_params says whether weights are stored anew for some kernels (use_extra_bufts): a boolean.
+
+    None where that is not known. Behind pointers that are null stand: vocab_only, then mmap and what goes with it in
+    versions before it became a number, check_tensors, and this.
+    """
+    flags = bytes(defaults)[40:88]
+    first = next((at for at, flag in enumerate(flags) if flag), len(flags))
+    start = first - first % 8
+    shown = tuple(flags[start : start + 8])
+    offset = next((place for known, place in _FLAGS if shown[: len(known)] == known), None)
+    return None if offset is None else 40 + start + offset
+
+
+_FLAGS = (((0, 0, 1, 0, 0), 2), ((0, 1, 0, 0, 1, 0), 4), ((0, 1, 0, 0, 0, 1, 0), 5))
+
+
 @cache
 def tensors_are_flagged() -> bool:
     """Whether graphs flag what they compute. ProbeError where a tensor's fields lie otherwise than in NODE."""

@@ -20,7 +20,8 @@ from probe.targets.trusted import sign
 
 def known_options() -> dict[str, Any]:
     """What stands without --arg: a run in float32, as faithful as llama.cpp has it. 0: as many as are needed."""
-    return {"flash": False, "kv": "f32", "threads": torch.get_num_threads(), "batch": 0, "context": 0}
+    threads = torch.get_num_threads()
+    return {"flash": False, "kv": "f32", "repack": False, "threads": threads, "batch": 0, "context": 0}
 
 
 def play(job: Job, progress: Progress) -> list[str]:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from probe.targets.apart import Refused
-from probe.targets.gguf.layout import check_model_defaults, context_layout, tensors_are_flagged
+from probe.targets.gguf.layout import check_model_defaults, context_layout, repacking, tensors_are_flagged
 from probe.targets.gguf.native import ABORTED, EVALUATED, library
 from probe.targets.gguf.node import Node, node_at
 
@@ -33,6 +33,9 @@ class Session:
         defaults = self._library.llama_model_default_params()
         check_model_defaults(defaults)
         ctypes.c_int32.from_buffer(defaults, 16).value = 0
+        repack = repacking(defaults)
+        if repack is not None:
+            ctypes.c_bool.from_buffer(defaults, repack).value = options["repack"]
         self._model = self._library.llama_model_load_from_file(str(path).encode(), defaults)
         if not self._model:
             raise Refused(f"llama.cpp cannot load {path}")

@@ -1,11 +1,13 @@
 """Which candidate module stands for which reference module: by name, by weights, by what repeats, by order."""
 
+from functools import partial
+
 from probe.align.containers import containers
 from probe.align.evidence import Options, WeightEvidence
 from probe.align.inputs import told_by_inputs
 from probe.align.match import Match
 from probe.align.model import ModuleTable
-from probe.align.near import by_nearness
+from probe.align.near import by_nearness, is_near
 from probe.align.order import by_order
 from probe.align.part import Part
 from probe.align.prefix import behind_prefix
@@ -30,7 +32,7 @@ def match_modules(reference: Dump, candidate: Dump) -> tuple[dict[str, Match], l
     if any(module not in matches for module in ours.weights):
         evidence = WeightEvidence(reference, candidate, ours, theirs)
         options = _plausible(evidence.options, ours, theirs)
-        by_weights, remarks = agreed(options, ours, theirs, taken=matches)
+        by_weights, remarks = agreed(options, ours, theirs, matches, partial(is_near, reference, candidate))
         by_weights, misled = told_by_inputs(matches | by_weights, ours, theirs)
         remarks += misled
         matches = by_weights

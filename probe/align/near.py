@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from probe.align.match import Match
 from probe.align.model import ModuleTable
-from probe.align.part import Part
+from probe.align.part import Option, Part
 from probe.dump import Axis, Dump, View, Weight
 
 NEAR = 0.3
@@ -38,6 +38,15 @@ def by_nearness(
         for module, (_, home) in found.items()
         if homes.count(home) == 1
     }
+
+
+def is_near(reference: Dump, candidate: Dump, module: str, option: Option) -> bool:
+    """Whether a module's matrices are all near those of one other module."""
+    homes = [part.module for part in option if not part.is_shard and part.columns is None and part.inputs is None]
+    mine = [weight for weight in reference.weights if weight.module == module and len(weight.shape) == 2]
+    others = [weight for weight in candidate.weights if homes == [weight.module] and len(weight.shape) == 2]
+    near = [any(_distance(reference, weight, candidate, other) < NEAR for other in others) for weight in mine]
+    return bool(near) and all(near)
 
 
 def _matrices(dump: Dump, table: ModuleTable) -> list[Weight]:

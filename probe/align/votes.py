@@ -1,7 +1,7 @@
 """The layers vote on where a kind of module went: weights in the wrong place are a bug, not a hint to be followed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from probe.align.evidence import Options
 from probe.align.layers import shuffled
@@ -13,10 +13,15 @@ from probe.tap import template
 
 
 def agreed(
-    options: Options, ours: ModuleTable, theirs: ModuleTable, taken: dict[str, Match]
+    options: Options,
+    ours: ModuleTable,
+    theirs: ModuleTable,
+    taken: dict[str, Match],
+    is_near: Callable[[str, Option], bool] = lambda module, option: False,
 ) -> tuple[dict[str, Match], list[str]]:
     """One option a module, and remarks. Where the other layers agree on a place, it is that one, whatever this layer's
-    weights say."""
+    weights say. What has few enough bits has no row that is surely the reference's, and `is_near` as a whole.
+    """
     layers: dict[str, list[str]] = defaultdict(list)
     for module in ours.weights:
         if module not in taken:
@@ -37,7 +42,7 @@ def agreed(
                     if agreed in own
                     else Match(agreed, "weights of the other layers", confidence=0.8)
                 )
-                if agreed not in own:
+                if agreed not in own and (own or not is_near(module, agreed)):
                     elsewhere = f"; they are those of {_names(own[0])}" if own else ""
                     remarks.append(f"{_names(agreed)} does not hold the weights of {module}{elsewhere}")
             elif own and not winner:

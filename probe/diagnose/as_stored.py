@@ -4,16 +4,19 @@ What multiplies by them may be rounded too, as ggml does it on a processor. Both
 is left of the error is the floor's; what a row lacks beyond what its type leaves is no rounding, and is not offered.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 
-from probe.diagnose.blocks import LEAST_DB, Rounding, rounding_of
+from probe.diagnose.blocks import LEAN, LEAST_DB, Rounding, lost_of_sums, rounding_of
 from probe.diagnose.case import Case
 from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
-from probe.diagnose.matrices import matrices
+from probe.diagnose.matrices import Matrix, matrices
 from probe.replay.program import Call, Edit, Leaf
 from probe.targets.stored import Lost, StoredWeight
 
@@ -29,13 +32,8 @@ def as_stored(case: Case) -> Iterator[Hypothesis]:
     for leaf in case.program.leaves:
         for own in _known(case, leaf):
             worst = worst_row_db(leaf.tensor, own.values)
-            if worst is None or not _is_rounded(leaf.tensor, own, worst):
-                continue
-            rounding, product = own.rounding or rounding_of(own.kind), products.get(leaf)
-            edits = dict[Call, Edit]()
-            if rounding and product:
-                edits = {product.call: taking(product.call, product.given, plainly(rounding))}
-            yield _hypothesis(leaf, own, edits, worst)
+            if worst is not None and _is_rounded(leaf.tensor, own, worst):
+                yield _hypothesis(leaf, own, products.get(leaf), worst)
 
 
 def _known(case: Case, leaf: Leaf) -> Iterator[StoredWeight]:
@@ -81,7 +79,7 @@ def _is_matrix(leaf: Leaf) -> bool:
 def _is_rounded(reference: torch.Tensor, own: StoredWeight, worst_db: float) -> bool:
     """Whether a matrix is no further off than its type leaves it."""
     if own.step is None:
-        return worst_db >= LEAST_DB.get(own.kind, 0)
+        return worst_db >= LEAST_DB.get(own.kind, math.inf)
     return worst_in_steps(reference, own.values, own.step) <= HALF_A_STEP
 
 
@@ -92,9 +90,39 @@ def worst_in_steps(reference: torch.Tensor, own: torch.Tensor, step: torch.Tenso
         return float(torch.maximum(off.mean(0).amax(), off.mean(1).amax()).sqrt())
 
 
-def _hypothesis(leaf: Leaf, own: StoredWeight, edits: dict[Call, Edit], worst: float) -> Hypothesis:
-    def plan(is_rounded: bool) -> Plan:
-        return Plan(edits if is_rounded else {}, {leaf: own.values.to(leaf.tensor.dtype)})
+def multiplied(product: Matrix, own: StoredWeight, lean: float = 0.0) -> dict[Call, Edit]:
+    """The product as the file's kernels make it, which may round what is multiplied by the matrix; see rounding_of."""
+    rounding = own.rounding or rounding_of(own.kind, lean)
+    if rounding is None:
+        return {}
+    rounded = taking(product.call, product.given, plainly(rounding))
+    return {product.call: rounded if own.offset is None else _with_sums(product, rounded, own.offset, lean)}
+
+
+def _with_sums(product: Matrix, rounded: Edit, offset_OB: torch.Tensor, lean: float) -> Edit:
+    """B blocks, whose offsets are multiplied by sums that are rounded by themselves."""
+    lost = plainly(partial(lost_of_sums, lean=lean))
+
+    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        seen: list[torch.Tensor] = []
+
+        def noted(given: torch.Tensor) -> torch.Tensor:
+            seen.append(given)
+            return given
+
+        taking(product.call, product.given, noted)(lambda *given, **named: None, args, kwargs)
+        more = lost(seen[0])
+        return rounded(function, args, kwargs) + more @ offset_OB.to(more).T
+
+    return edit
+
+
+def _hypothesis(leaf: Leaf, own: StoredWeight, product: Matrix | None, worst: float) -> Hypothesis:
+    edits = multiplied(product, own) if product else {}
+
+    def plan(is_rounded: bool, lean: float = 0.0) -> Plan:
+        rounded = multiplied(product, own, lean) if is_rounded and product else {}
+        return Plan(rounded, {leaf: own.values.to(leaf.tensor.dtype)})
 
     def message(is_rounded: bool) -> str:
         how = ", and what is multiplied by it is rounded as its kernels do" if is_rounded else ""
@@ -108,6 +136,7 @@ def _hypothesis(leaf: Leaf, own: StoredWeight, edits: dict[Call, Edit], worst: f
         (True, False) if edits else (False,),
         reference_value="float32",
         candidate_value=lambda _: NARROW.get(own.kind, own.kind),
+        between=lambda is_rounded: (plan(is_rounded, LEAN), plan(is_rounded, -LEAN)),
     )
 
 

@@ -94,6 +94,9 @@ class Hypothesis:
     """The module at fault; "" takes it from what the plan changes."""
     harmless: bool = False
     """Nothing that follows depends on it."""
+    between: Callable[[Any], tuple[Plan, ...]] = lambda value: ()
+    """Two plans that are as right as the planned one: what is halfway between two numbers goes to one, or to the other.
+    """
 
     def __post_init__(self) -> None:
         assert self.cause in CAUSES, self.cause

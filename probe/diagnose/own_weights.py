@@ -30,11 +30,17 @@ def own_weights(mapping: Mapping, stored: Stored) -> OwnWeight:
         if not weights or len(weights) < len(found):
             return None
         values = torch.cat([_rows(weight.values, source) for source, weight in weights])
-        steps = [_rows(weight.step, source) for source, weight in weights if weight.step is not None]
-        step = torch.cat(steps) if len(steps) == len(weights) else None
-        return replace(weights[0][1], values=values, step=step)
+        steps = [(source, weight.step) for source, weight in weights]
+        offsets = [(source, weight.offset) for source, weight in weights]
+        return replace(weights[0][1], values=values, step=_joined(steps), offset=_joined(offsets))
 
     return own
+
+
+def _joined(parts: list[tuple[Source, torch.Tensor | None]]) -> torch.Tensor | None:
+    """None where one of them has none."""
+    known = [_rows(values, source) for source, values in parts if values is not None]
+    return torch.cat(known) if len(known) == len(parts) else None
 
 
 def _rows(values: torch.Tensor, source: Source) -> torch.Tensor:

@@ -4,6 +4,7 @@ Numbers that were float16 once stay float16's: they are known bit for bit, where
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from probe.diagnose.flash_attention import flash_attention
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
 from probe.diagnose.narrow_attention import narrow_attention
-from probe.diagnose.tried import MUCH_LESS, Tried, explains
+from probe.diagnose.tried import LESS, MUCH_LESS, Tried, explains
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -34,13 +35,22 @@ def harmless(case: Case) -> tuple[Part, ...]:
             for value in hypothesis.values:
                 plan = hypothesis.plan(value)
                 values = computed(case, case.program, plan)
-                if values is not None and is_right(case, values):
+                if values is not None and (is_right(case, values) or _is_between(case, values, hypothesis, value)):
                     return parts(case, [(Tried(hypothesis, value, plan, case.distance(values)),)])
     return ()
 
 
 def _is_explained(case: Case, values: Tensor) -> bool:
     return explains(case, case.distance(values))
+
+
+def _is_between(case: Case, values: Tensor, hypothesis: Hypothesis, value: Any) -> bool:
+    """Whether what is left is no more than what rounding makes of numbers that are halfway between two."""
+    made = [computed(case, case.program, plan) for plan in hypothesis.between(value)]
+    if len(made) != 2 or made[0] is None or made[1] is None:
+        return False
+    apart = float(torch.linalg.vector_norm((made[0] - made[1])[case.counts].double()))
+    return 0 < apart <= LESS * case.before and explains(case, max(0.0, case.distance(values) - apart))
 
 
 def _is_the_candidates(case: Case, values: Tensor) -> bool:

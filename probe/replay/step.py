@@ -27,8 +27,10 @@ from probe.replay.scratch import Scratch
 Suspicious = Callable[[LocalError], bool]
 Progress = Callable[[str], None]
 Look = Callable[[Meeting, LocalError, torch.Tensor | None], None]
-MOSTLY = 0.1
-"""Of the error with the candidate's tensor put in: what leaves more with the reference's own is no better."""
+MOSTLY = 0.5
+"""Of the error with the candidate's tensor put in: what leaves more with the reference's own is no better. A table of
+embeddings of 2 bits that is scaled by 8 or more behind the tap leaves 0.3 to 0.4; two errors that have nothing to do
+with each other leave 1."""
 
 
 class Passes:

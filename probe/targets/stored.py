@@ -23,6 +23,9 @@ class StoredWeight:
     """Of whole numbers: what one of them is worth, as many as `values` or fewer that are repeated. None: not told."""
     rounding: Callable[[torch.Tensor], torch.Tensor] | None = None
     """What the file does to that which is multiplied by it; None: nothing, or what its kind says."""
+    offset: torch.Tensor | None = None
+    """Of types whose blocks of 32 have an offset each that is multiplied by a rounded sum (Q4_1, Q5_1): these, a row of
+    them for each row of the file's."""
 
 
 Stored = Callable[[str], StoredWeight | None]
@@ -81,7 +84,7 @@ def stored_file(dump: Dump) -> StoredFile:
 
 
 def _of_gguf(dump: Dump, path: Path) -> Stored:
-    from probe.targets.gguf.file import opened, values_of
+    from probe.targets.gguf.file import offsets_of, opened, values_of
 
     tensors: dict[str, Any] = {tensor.name: tensor for tensor in opened(path).reader.tensors}
     recorded = {weight.name: weight for weight in dump.weights}
@@ -96,7 +99,7 @@ def _of_gguf(dump: Dump, path: Path) -> Stored:
         values = values_of(tensor)
         if tensor_hash(to_bits(values)) != weight.statistics.hash:
             raise Lost(f"{path} has another {name}")
-        return StoredWeight(tensor.tensor_type.name, values)
+        return StoredWeight(tensor.tensor_type.name, values, offset=offsets_of(tensor))
 
     return stored
 

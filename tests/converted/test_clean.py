@@ -17,7 +17,12 @@ from tests.converted.models import tiny
 from tests.converted.plants import EVERY, window_off_by_one
 from tests.converted.runs import CANDIDATE, REFERENCE, compared, recorded
 
-TYPES = [("gemma", "F16"), ("llama", "BF16"), ("llama", "Q4_0"), ("gemma", "Q4_0"), ("phi3", "Q4_K")]
+TYPES = [
+    *[("gemma", "F16"), ("llama", "BF16"), ("gemma", "Q4_0"), ("llama", "Q4_1"), ("llama3", "Q5_0"), ("phi3", "Q5_1")],
+    *[("gemma", "Q2_K"), ("phi3", "Q3_K"), ("llama", "Q4_K"), ("qwen3", "Q5_K"), ("gemma3", "Q6_K")],
+]
+"""All types with all architectures: `python -m tests.converted honest`. In two of these, a number that is halfway
+between two when it is rounded goes to the other one in ggml."""
 QUANTIZED = {"F32": set(), "F16": {"precision.storage"}, "BF16": {"precision.storage"}}
 """What may be said of a type besides the table of GELU; of all others that it is quantized."""
 

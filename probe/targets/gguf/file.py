@@ -123,6 +123,17 @@ def values_of(tensor: Any) -> torch.Tensor:
     return torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).reshape(shape)
 
 
+def offsets_of(tensor: Any) -> torch.Tensor | None:
+    """[rows, blocks] of a matrix of Q4_1 or Q5_1: what each block of 32 adds to its whole numbers; None of others."""
+    if tensor.tensor_type.name not in ("Q4_1", "Q5_1"):
+        return None
+    import gguf
+
+    _, num_bytes = gguf.GGML_QUANT_SIZES[tensor.tensor_type]
+    blocks = np.array(tensor.data, np.uint8).reshape(int(tensor.shape[1]), -1, num_bytes)
+    return torch.from_numpy(np.ascontiguousarray(blocks[:, :, 2:4]).view(np.float16)[:, :, 0].astype(np.float32))
+
+
 @cache
 def _is_read(kind: str) -> bool:
     import gguf

@@ -14,7 +14,7 @@ import torch
 
 from probe.errors import ProbeError
 from probe.targets.importing.npy import Layout, read_layout, read_stored
-from probe.targets.importing.source import Buffer, Opened, Source, checked
+from probe.targets.importing.source import Buffer, Opened, Source
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Before a member's bytes: a signature, and the lengths of its name and of what follows that."""
@@ -43,7 +43,7 @@ def _open(path: Path, member: zipfile.ZipInfo, declared: str | None, unsigned_to
         raise ProbeError(f"{name} is said to be longer than its bytes can be", hint="was it copied whole?")
     with _inside(path, member) as (stream, start):
         layout = read_layout(stream, member.file_size, name)
-    dtype = checked(layout.kind, declared, unsigned_too=unsigned_too, name=name)
+    dtype = layout.dtype(declared, name, unsigned_too=unsigned_too)
     if is_stored:
         return Opened(layout.num_bytes, partial(read_stored, str(path), start, layout, dtype))
     return Opened(layout.num_bytes, partial(_inflated, path, member, layout, dtype, name))

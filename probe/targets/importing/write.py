@@ -51,7 +51,8 @@ class ImportJob:
 
 
 def import_arrays(job: ImportJob, progress: Progress) -> list[str]:
-    """Write the dump; the notes. ProbeError, and no file, where anything cannot be understood."""
+    """Write the dump; the notes. ProbeError, and no file, where anything cannot be understood: it will not be the next
+    time either. An interrupted import keeps `<output>.partial`, as an interrupted run does."""
     progress("looking at the arrays", 0, 0)
     if job.dtype is not None and job.dtype not in RAW:
         raise ProbeError(f"--dtype {job.dtype} is no type of raw numbers", hint=f"one of {', '.join(RAW)}")
@@ -74,7 +75,11 @@ def import_arrays(job: ImportJob, progress: Progress) -> list[str]:
             force=job.force,
         ) as recorder,
     ):
-        rounded = _write(recorder, taps, inputs, progress) and job.computed is None
+        try:
+            rounded = _write(recorder, taps, inputs, progress) and job.computed is None
+        except ProbeError:
+            recorder.discard()
+            raise
     return notes_of(plan, bool(weights), num_others, recorder.skipped, rounded=rounded)
 
 

@@ -36,6 +36,7 @@ LYING = {
     "times": npy("(1,)", "'<M8[s]'", bytes(8)),
     "numbers too wide": npy("(1,)", "'<f16'", bytes(16)),
     "code in place of a header": npy("__import__('os').system('touch owned')"),
+    "a header that is cut short": npy(descr="('<f4'").replace(b", }", b"   "),
     "another version": npy(magic=b"\x93NUMPY\x09\x00"),
     "no header": b"\x93NUMPY",
     "nothing": b"",

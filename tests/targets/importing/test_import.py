@@ -109,6 +109,17 @@ def test_raw_bits_are_what_they_are_said_to_be(raw, declared, meant, tmp_path, i
     assert dump.inputs()["ids"][1] == bits.dtype.name  # token ids stay what they are
 
 
+def test_the_one_fp8_that_a_header_of_numpys_names_needs_no_word(tmp_path, imported):
+    x = numbers(5, 6).astype(ml_dtypes.float8_e5m2)
+    np.savez(tmp_path / "x.npz", x=x, fortran=np.asfortranarray(x))
+    np.savez_compressed(tmp_path / "small.npz", x=x)
+    for file, declared in (("x.npz", None), ("x.npz", "fp8"), ("small.npz", None)):
+        dump = imported("npz", tmp_path / file, dtype=declared, force=True)
+        for tap in dump.taps:
+            assert (tap.dtype, tap.shape) == ("float8_e5m2", (5, 6))
+            assert dump.bits(tap).tobytes() == x.tobytes()
+
+
 def test_fortran_order_and_the_other_byte_order_are_undone(tmp_path, imported):
     x = numbers(3, 4, 5)
     np.savez(tmp_path / "x.npz", fortran=np.asfortranarray(x), swapped=x.astype(">f4"), both=x.astype(">f4", order="F"))

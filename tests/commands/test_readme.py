@@ -68,11 +68,11 @@ def test_every_block_that_is_not_run_has_a_reason_here():
 def test_the_runtimes_that_were_run_have_the_versions_that_are_pinned():
     pinned = {
         tuple(line.split("=="))
-        for name in ("constraints.txt", "tests/old-environment.txt")
+        for name in ("constraints.txt", "tests/old-environment.txt", "tests/llama-environment.txt")
         for line in (README.parent / name).read_text().split()
     }
     rows = [line for line in README.read_text(encoding="utf-8").splitlines() if re.match(r"\| .* \| `", line)]
-    told = re.findall(r"([a-z]+) (\d+(?:\.\d+)+)", "\n".join(rows))
+    told = re.findall(r"([a-z]+(?:-[a-z]+)*) (\d+(?:\.\d+)+)", "\n".join(rows))
     assert {"torch", "transformers", "xllamacpp", "onnxruntime", "safetensors"} <= {name for name, _ in told}
     assert [one for one in told if one not in pinned] == []
 

@@ -185,7 +185,8 @@ class Report:
     """What to run to learn more, where the dumps have not kept all values."""
     weights: tuple[WeightFinding, ...] = field(default=())
     unjudged: tuple[str, ...] = field(default=())
-    """Taps whose error is as large as that of honestly quantized weights; no more can be told, for want of the file."""
+    """Taps whose error is as large as that of honestly quantized weights; no more can be told, for want of the file.
+    Where nothing was replayed, the first of them: what follows inherits from it."""
 
     @property
     def undecided(self) -> bool:

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> bool:
     if report.undecided:
         raise ProbeError(
             "what was recorded does not tell whether the two match",
-            hint="bring the candidate's file back, as the warning says"
+            hint="do as the warning says"
             if report.unjudged
             else "record both with 'probe dump --sketch 64', or with all values",
         )

@@ -9,7 +9,7 @@ from probe.align.functions import with_functions
 from probe.align.pairs import align_modules
 from probe.align.table import apply_table
 from probe.align.table.chosen import with_fitting_table
-from probe.compare.approximate import approximate_place
+from probe.compare.approximate import approximate_place, arithmetic, quantized_modules
 from probe.compare.gradients import compare_gradients
 from probe.compare.less import next_commands, not_seen, told_by_less
 from probe.compare.notes import not_in_sequence, notes
@@ -71,15 +71,16 @@ def diff(
         beneath: tuple[LocalError, ...] = ()
         hidden: tuple[str, ...] = ()
         harmless: set[int] = set()
-        unjudged: tuple[LocalError, ...] = ()
+        unjudged: tuple[str, ...] = ()
+        elsewhere: tuple[str, ...] = ()
         if replay and ours.detail.is_whole and theirs.detail.is_whole:
             from probe.compare.live import replayed
 
             shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
             checks, beneath, hidden = (*checks, *shown.checks), shown.diagnosis.beneath, shown.diagnosis.notes
-            unjudged = shown.diagnosis.unjudged
-            harmless = {id(place) for place in (*shown.diagnosis.harmless, *unjudged)}
+            unjudged = tuple(place.pair.reference.name for place in shown.diagnosis.unjudged)
+            harmless = {id(place) for place in (*shown.diagnosis.harmless, *shown.diagnosis.unjudged)}
         rows, output = rows_and_output(ours, theirs, mapping, errors or (), progress)
         judged = [row for row, pair in zip(rows, mapping.shown, strict=True) if not pair.reference.is_functional]
         is_honest = bool(found) and all(one.is_honest for one in found)
@@ -88,8 +89,9 @@ def diff(
         if errors is None:
             firm = [(row, pair) for row, pair in zip(rows, mapping.shown, strict=True) if pair.firm]
             noises = [relative_noise(pair, ours, theirs) for _, pair in firm]
-            dtypes = [pair.reference.dtype for _, pair in firm]
-            first, found = approximate_place([row for row, _ in firm], noises, dtypes)
+            dtypes = arithmetic([pair for _, pair in firm], ours, theirs)
+            told = approximate_place([row for row, _ in firm], noises, dtypes, quantized_modules(weights))
+            first, found, unjudged, elsewhere = told.place, told.findings, told.unjudged, told.elsewhere
         back = compare_gradients(ours, theirs, mapping, rows, forward_diverged=first is not None)
         first, found, rows = first or back.first, (*found, *back.findings), (*rows, *back.rows)
         first, found = with_uncaptured(first, found, mapping, ours.module_taps, errors or ())
@@ -106,10 +108,10 @@ def diff(
             findings=found,
             explained=explained,
             replayed=errors is not None,
-            unjudged=tuple(place.pair.reference.name for place in unjudged),
+            unjudged=unjudged,
             weights=weights,
             notes=(
-                *notes(mapping, errors or (), chosen),
+                *notes(mapping, errors or (), elsewhere, chosen),
                 *not_seen(rows),
                 *not_in_sequence(ours, theirs),
                 *hidden,

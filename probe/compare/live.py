@@ -16,6 +16,7 @@ from probe.replay.passes import replay
 from probe.report import Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
 from probe.targets.stored import StoredFile, stored_file
+from probe.targets.target import RUNTIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,7 @@ def replayed(
             message = f"{error}; {error.hint}; until then places are approximate"
             return Replayed((TrustCheck("replay", Status.WARN, message),))
         if loadable is None:
-            message = (
-                f"{ours.path} does not say how to load its model again: places are approximate; "
-                "give --reference TARGET, or reference=model"
-            )
-            return Replayed((TrustCheck("replay", Status.WARN, message),))
+            return Replayed((TrustCheck("replay", Status.WARN, _not_loadable(ours, theirs)),))
         progress("loading the reference", 0, 0)
         environment = ours.environment
         attention = environment.get("attention") if loadable.kind == "hf" else None
@@ -78,6 +75,24 @@ def replayed(
         diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")
     return Replayed((check, *_file_check(theirs, stored, diagnosis)), errors, diagnosis)
+
+
+def _not_loadable(ours: Dump, theirs: Dump) -> str:
+    """Why the reference's dump names no model that could be replayed, and what to do."""
+    kinds = [
+        target.get("kind") if isinstance(target := dump.attribute("target"), dict) else None for dump in (ours, theirs)
+    ]
+    if kinds[0] not in RUNTIMES:
+        return (
+            f"{ours.path} does not say how to load its model again: places are approximate; "
+            "give --reference TARGET, or reference=model"
+        )
+    do = (
+        "compare each of the two with the PyTorch model that they were made of"
+        if kinds[1] in RUNTIMES
+        else f"exchange the two: probe diff {theirs.path} {ours.path}"
+    )
+    return f"{ours.path} is a {kinds[0]}: run, which PyTorch alone cannot replay: places are approximate; {do}"
 
 
 def _file_check(theirs: Dump, stored: StoredFile, found: Diagnosis) -> Iterator[TrustCheck]:

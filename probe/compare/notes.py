@@ -9,13 +9,16 @@ from probe.locate import ABOVE_FLOOR
 from probe.replay.local_error import LocalError
 
 
-def notes(mapping: Mapping, errors: Sequence[LocalError], table: str = "") -> tuple[str, ...]:
-    """`table` is the shipped one that was taken by itself."""
-    elsewhere = [pair for pair in mapping.pairs if pair.elsewhere]
-    elsewhere += [error.pair for error in errors if error.elsewhere]
+def notes(
+    mapping: Mapping, errors: Sequence[LocalError], by_size: Sequence[str] = (), table: str = ""
+) -> tuple[str, ...]:
+    """`by_size` are taps that sizes alone tell to lie at another point; `table` is the shipped one that was taken by
+    itself."""
+    elsewhere = [pair.reference.name for pair in mapping.pairs if pair.elsewhere]
+    elsewhere += [error.pair.reference.name for error in errors if error.elsewhere]
     found = [
-        f"{pair.reference.name} was tapped at another point in the candidate: all that follows agrees"
-        for pair in elsewhere
+        f"{name} was tapped at another point in the candidate: all that follows agrees"
+        for name in dict.fromkeys((*elsewhere, *by_size))
     ]
     if table:
         found.append(f"names are paired by the table {table}, which comes with probe; --map FILE.toml overrides it")

@@ -41,7 +41,7 @@ def _print_verdict(out: Console, report: Report) -> None:
             line.append("every compared number is the same")
         case Verdict.NOISE:
             line.append(
-                f"nothing is seen to differ by more than rounding; {len(report.unjudged)} places cannot be judged"
+                _not_judged(report)
                 if report.unjudged
                 else "the two differ by honest rounding alone"
                 if report.replayed
@@ -57,6 +57,15 @@ def _print_verdict(out: Console, report: Report) -> None:
             line.append("a NaN or an infinity is on one side alone")
     prose(out, line)
     out.print()
+
+
+def _not_judged(report: Report) -> str:
+    if report.replayed:
+        return f"nothing is seen to differ by more than rounding; {len(report.unjudged)} places cannot be judged"
+    return (
+        f"from {printable(report.unjudged[0])} on quantized weights may be all that differs, and may hide a bug: "
+        "nothing was replayed"
+    )
 
 
 def _place(first: Place) -> str:

@@ -92,4 +92,4 @@ def test_the_command_says_that_it_is_not_decided(tmp_path: Path, capsys: pytest.
     assert main(["diff", *paths, "--reference", f"hf:{tmp_path / 'model'}", "-q"]) == 2
     said = capsys.readouterr()
     assert "NOISE  nothing is seen to differ by more than rounding; 23 places cannot be judged" in said.out
-    assert "hint: bring the candidate's file back, as the warning says" in said.err
+    assert "hint: do as the warning says" in said.err

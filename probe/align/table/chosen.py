@@ -7,24 +7,33 @@ from probe.align.table.apply import pairs_of_table
 from probe.align.table.merge import merged
 from probe.align.table.read import read_table
 from probe.align.table.shipped import shipped_names
+from probe.align.table.turned import turned
 from probe.dump import Dump
 
 
 def with_fitting_table(mapping: Mapping, reference: Dump, candidate: Dump) -> tuple[Mapping, str]:
-    """`mapping` with the rows of the table of the candidate's runtime and architecture, and that name; as it is, and
-    "", where there is none or one of its rows does not fit."""
-    name = _name(candidate)
-    if name not in shipped_names():
+    """`mapping` with the rows of the table of one side's runtime and architecture, and that name; as it is, and "",
+    where there is none or one of its rows does not fit. Two runs of one runtime have the same names."""
+    ours, theirs = _name(reference), _name(candidate)
+    if _kind(reference) == _kind(candidate):
         return mapping, ""
-    applied = pairs_of_table(read_table(Path(name)), reference, candidate)
-    if applied.problems:
-        return mapping, ""
-    return merged(applied, mapping, reference, candidate), name
+    for name, is_turned in ((theirs, False), (ours, True)):
+        if name not in shipped_names():
+            continue
+        sides = (candidate, reference) if is_turned else (reference, candidate)
+        applied = pairs_of_table(read_table(Path(name)), *sides)
+        if not applied.problems:
+            return merged(turned(applied) if is_turned else applied, mapping, reference, candidate), name
+    return mapping, ""
 
 
-def _name(candidate: Dump) -> str:
+def _name(dump: Dump) -> str:
     """As `gguf-llama`."""
-    target, config = candidate.attribute("target"), candidate.attribute("config")
-    if not isinstance(target, dict) or not isinstance(config, dict):
-        return ""
-    return f"{target.get('kind')}-{config.get('general.architecture')}"
+    config = dump.attribute("config")
+    return f"{_kind(dump)}-{config.get('general.architecture')}" if isinstance(config, dict) else ""
+
+
+def _kind(dump: Dump) -> str:
+    """Of its target: "hf", "gguf"; "" where it has none, as of a model that was recorded from Python."""
+    target = dump.attribute("target")
+    return str(target.get("kind")) if isinstance(target, dict) else ""

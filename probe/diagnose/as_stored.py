@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from probe.diagnose.blocks import LEAN, LEAST_DB, Rounding, lost_of_sums, rounding_of
+from probe.diagnose.blocks import LEAST_DB, Rounding, lost_of_sums, rounding_of
 from probe.diagnose.case import Case
 from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
@@ -32,7 +32,7 @@ def as_stored(case: Case) -> Iterator[Hypothesis]:
     for leaf in case.program.leaves:
         for own in _known(case, leaf):
             worst = worst_row_db(leaf.tensor, own.values)
-            if worst is not None and _is_rounded(leaf.tensor, own, worst):
+            if worst is not None and is_what_is_left(leaf.tensor, own):
                 yield _hypothesis(leaf, own, products.get(leaf), worst)
 
 
@@ -76,11 +76,14 @@ def _is_matrix(leaf: Leaf) -> bool:
     return leaf.is_weight and leaf.tensor.dim() == 2
 
 
-def _is_rounded(reference: torch.Tensor, own: StoredWeight, worst_db: float) -> bool:
-    """Whether a matrix is no further off than its type leaves it."""
-    if own.step is None:
-        return worst_db >= LEAST_DB.get(own.kind, math.inf)
-    return worst_in_steps(reference, own.values, own.step) <= HALF_A_STEP
+def is_what_is_left(reference: torch.Tensor, own: StoredWeight) -> bool:
+    """Whether the file's matrix is no further off another one than its type leaves it."""
+    if own.values.shape != reference.shape:
+        return False
+    if own.step is not None:
+        return worst_in_steps(reference, own.values, own.step) <= HALF_A_STEP
+    worst = worst_row_db(reference, own.values)
+    return worst is not None and worst >= LEAST_DB.get(own.kind, math.inf)
 
 
 def worst_in_steps(reference: torch.Tensor, own: torch.Tensor, step: torch.Tensor) -> float:
@@ -136,7 +139,7 @@ def _hypothesis(leaf: Leaf, own: StoredWeight, product: Matrix | None, worst: fl
         (True, False) if edits else (False,),
         reference_value="float32",
         candidate_value=lambda _: NARROW.get(own.kind, own.kind),
-        between=lambda is_rounded: (plan(is_rounded, LEAN), plan(is_rounded, -LEAN)),
+        leaning=plan,
     )
 
 

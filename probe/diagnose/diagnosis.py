@@ -11,6 +11,7 @@ from probe.diagnose import scaled_later
 from probe.diagnose.case import Audited, Case
 from probe.diagnose.earlier import reader, tap_reader
 from probe.diagnose.families import Search
+from probe.diagnose.held import held
 from probe.diagnose.hidden import Hidden, merged_with
 from probe.diagnose.hypothesis import UNFIT
 from probe.diagnose.merge import Part, merged, moved_norms
@@ -99,7 +100,7 @@ def diagnose(
             if is_as_noise(case, leaves):
                 unjudged[id(error)] = error
                 return
-        found = found or search.parts(case)
+        found = found or held(case) or search.parts(case)
         if found:
             explained[id(error)] = found
 

@@ -94,9 +94,8 @@ class Hypothesis:
     """The module at fault; "" takes it from what the plan changes."""
     harmless: bool = False
     """Nothing that follows depends on it."""
-    between: Callable[[Any], tuple[Plan, ...]] = lambda value: ()
-    """Two plans that are as right as the planned one: what is halfway between two numbers goes to one, or to the other.
-    """
+    leaning: Callable[[Any, float], Plan] | None = None
+    """Of a plan that rounds: the same, with numbers that grow by so much of themselves before; see between.py."""
 
     def __post_init__(self) -> None:
         assert self.cause in CAUSES, self.cause

@@ -8,8 +8,9 @@ NUM_TRIED = 64
 """Channels that are looked up before all are."""
 FOUND = 0.9
 """Of those tried."""
-SAME = 0.1
-"""Relative distance under which two channels are the same; the span is run to make sure."""
+SAME = 0.5
+"""Relative distance under which two channels may be the same; the span is run to make sure. Weights of two bits leave
+0.33, two channels that have nothing to do with each other 1.4."""
 
 
 def permutation(seen: Products) -> torch.Tensor | None:

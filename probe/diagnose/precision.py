@@ -4,6 +4,7 @@ Numbers that were float16 once stay float16's: they are known bit for bit, where
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from probe.diagnose.activations import ACTIVATIONS, Activation, activations
 from probe.diagnose.as_stored import as_stored
+from probe.diagnose.between import is_explained
 from probe.diagnose.case import Case
 from probe.diagnose.edits import recomputed, result
 from probe.diagnose.flash_attention import flash_attention
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
 from probe.diagnose.narrow_attention import narrow_attention
-from probe.diagnose.tried import LESS, MUCH_LESS, Tried, explains
+from probe.diagnose.tried import MUCH_LESS, Tried, explains
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -28,6 +30,10 @@ MANY = 30
 """Elements that rounding changes; fewer say nothing."""
 
 
+Is = Callable[[Case, Tensor, Hypothesis, Any], bool]
+"""Given a place, what a hypothesis with one of its values makes of it: whether that is how the candidate came to it."""
+
+
 def harmless(case: Case) -> tuple[Part, ...]:
     """What explains a place by rounding alone; nothing where that is not how the candidate came to its numbers."""
     for family, is_right in HARMLESS:
@@ -35,25 +41,18 @@ def harmless(case: Case) -> tuple[Part, ...]:
             for value in hypothesis.values:
                 plan = hypothesis.plan(value)
                 values = computed(case, case.program, plan)
-                if values is not None and (is_right(case, values) or _is_between(case, values, hypothesis, value)):
+                if values is not None and is_right(case, values, hypothesis, value):
                     return parts(case, [(Tried(hypothesis, value, plan, case.distance(values)),)])
     return ()
 
 
-def _is_explained(case: Case, values: Tensor) -> bool:
-    return explains(case, case.distance(values))
+def _is_explained(case: Case, values: Tensor, hypothesis: Hypothesis, value: Any) -> bool:
+    if hypothesis.leaning is None:
+        return explains(case, case.distance(values))
+    return is_explained(case, partial(hypothesis.leaning, value))
 
 
-def _is_between(case: Case, values: Tensor, hypothesis: Hypothesis, value: Any) -> bool:
-    """Whether what is left is no more than what rounding makes of numbers that are halfway between two."""
-    made = [computed(case, case.program, plan) for plan in hypothesis.between(value)]
-    if len(made) != 2 or made[0] is None or made[1] is None:
-        return False
-    apart = float(torch.linalg.vector_norm((made[0] - made[1])[case.counts].double()))
-    return 0 < apart <= LESS * case.before and explains(case, max(0.0, case.distance(values) - apart))
-
-
-def _is_the_candidates(case: Case, values: Tensor) -> bool:
+def _is_the_candidates(case: Case, values: Tensor, *_: Any) -> bool:
     kind: torch.dtype = getattr(torch, case.error.pair.sources[0].tap.dtype)
     with torch._C.DisableTorchFunction():
         changed = case.counts & (values.to(kind) != case.exact.to(kind))
@@ -67,7 +66,7 @@ def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
         return x.to(dtype).to(x.dtype)
 
 
-def _is_mostly_explained(case: Case, values: Tensor) -> bool:
+def _is_mostly_explained(case: Case, values: Tensor, *_: Any) -> bool:
     """Where what is rounded was computed before: a few numbers go to the other side."""
     return case.distance(values) <= MUCH_LESS * case.before
 
@@ -129,7 +128,7 @@ def _narrowed(leaf: Leaf, dtype: torch.dtype) -> Tensor:
         return leaf.tensor.detach().to(dtype).to(leaf.tensor.dtype)
 
 
-HARMLESS: tuple[tuple[Family, Callable[[Case, Tensor], bool]], ...] = (
+HARMLESS: tuple[tuple[Family, Is], ...] = (
     (table, _is_the_candidates),
     (stored, _is_the_candidates),
     (as_stored, _is_explained),

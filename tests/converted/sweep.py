@@ -120,7 +120,7 @@ def run(pair: Pair) -> Outcome:
 def judged(pair: Pair, plant: Plant | None, report: Report, seconds: float) -> Outcome:
     blamed = [finding for finding in report.findings if not finding.is_honest]
     first = blamed[0].module if blamed else report.first.module if report.first else ""
-    right = [finding for finding in blamed if plant and finding.cause in plant.causes and _is_at(finding.module, plant)]
+    right = [finding for finding in blamed if plant and finding.cause in plant.causes and _is_in(finding.module, plant)]
     wrong = [finding for finding in blamed if finding.cause != UNKNOWN and finding not in right]
     lies = [weight.message for weight in report.weights if weight.suspicious and not plant]
     lies += [check.message for check in report.trust if check.status != "ok" and not plant]

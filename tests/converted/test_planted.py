@@ -10,12 +10,18 @@ from tests.converted.runs import compared
 
 QUICKEST = ("llama3", "phi3", "gemma2", "gemma3", "gemma", "llama", "qwen3")
 """Measured on all seven; here on two each."""
-CASES = [(plant, name) for plant in PLANTS for name in [one for one in QUICKEST if one in plant.models][:2]]
+PLAIN = [(plant, name, "F32") for plant in PLANTS for name in [one for one in QUICKEST if one in plant.models][:2]]
+KINDS = ("Q8_0", "Q4_0", "Q4_K", "F16")
+QUANTIZED = [(plant, plant.models[-1], KINDS[number % len(KINDS)]) for number, plant in enumerate(PLANTS)]
+"""One each; all of them: `python -m tests.converted bugs`."""
+CASES = PLAIN + QUANTIZED
 
 
-@pytest.mark.parametrize(("plant", "name"), CASES, ids=[f"{plant.name}-{name}" for plant, name in CASES])
-def test_a_bug_of_conversion_is_found_and_named(plant: Plant, name: str, tmp_path: Path):
-    report = compared(name, tmp_path, change=plant.change)
+@pytest.mark.parametrize(
+    ("plant", "name", "kind"), CASES, ids=[f"{plant.name}-{name}-{kind}" for plant, name, kind in CASES]
+)
+def test_a_bug_of_conversion_is_found_and_named(plant: Plant, name: str, kind: str, tmp_path: Path):
+    report = compared(name, tmp_path, change=plant.change, kind=kind, width=256 if kind.endswith("_K") else 64)
     assert report.verdict is Verdict.DIVERGED
     assert report.first is not None
     assert report.first.module.startswith(plant.module)

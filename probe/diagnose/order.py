@@ -28,11 +28,26 @@ def row_order(case: Case) -> Iterator[Hypothesis]:
         orders = {with_bias: permutation(_with_bias(seen, matrix, with_bias)) for with_bias in biases}
         known = {with_bias: order for with_bias, order in orders.items() if order is not None}
         if known:
-            yield _row_order(matrix, known)
+            yield _row_order(matrix, known, _read(case))
 
 
-def _row_order(matrix: Matrix, orders: dict[bool, torch.Tensor]) -> Hypothesis:
+def _read(case: Case) -> torch.Tensor | None:
+    """The candidate's channels in the order in which the mapping reads them; None where that is as they lie."""
+    sources = case.error.pair.sources
+    columns = sources[0].columns if len(sources) == 1 else None
+    if columns is None or len(columns) < 2:
+        return None
+    return torch.cat([torch.arange(start, stop) for start, stop in columns])
+
+
+def _row_order(matrix: Matrix, orders: dict[bool, torch.Tensor], read: torch.Tensor | None) -> Hypothesis:
     name = matrix.leaf.name
+
+    def words(with_bias: bool) -> str:
+        order = orders[with_bias]
+        if read is not None and len(read) == len(order) and torch.equal(order, read):
+            return f"as the reference has them, where this runtime wants them {in_words(read.argsort())}"
+        return in_words(order)
 
     def plan(with_bias: bool) -> Plan:
         order = orders[with_bias]
@@ -43,12 +58,11 @@ def _row_order(matrix: Matrix, orders: dict[bool, torch.Tensor]) -> Hypothesis:
         "linear.row_order",
         plan,
         lambda with_bias: (
-            f"the rows of {name} are {in_words(orders[with_bias])}: "
-            "look for a permutation, a split or a join in the converter"
+            f"the rows of {name} are {words(with_bias)}: look for a permutation, a split or a join in the converter"
         ),
         tuple(orders),
         reference_value=name,
-        candidate_value=lambda with_bias: in_words(orders[with_bias]),
+        candidate_value=words,
     )
 
 

@@ -3,7 +3,8 @@
     /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
                            environment, config, notes (all but the first three JSON); and, where `probe dump` learned it
                            once the run had ended, repetition and prompt (JSON too); detail (JSON) where not all
-                           values were kept (detail.py)
+                           values were kept (detail.py); stored (JSON: by type, names of weights), where a runtime's
+                           file has weights in types that are told dequantized
     /inputs/<step>/<name>  what the model's forward was given, by the name of the parameter. The group's attribute
                            past (an integer) is the number of tokens that the model held in its cache before the step;
                            none where there is no such attribute

@@ -97,3 +97,9 @@ def test_the_shipped_table_alone_pairs_equal_numbers_and_leaves_nothing_out(name
             if name.startswith("gemma") and pair.reference.name == "model.embed_tokens:out":
                 other *= 8.0  # scaled behind the embedding
             assert np.linalg.norm(other - values) <= 2e-3 * np.linalg.norm(values), pair.reference.name
+
+
+def test_the_audit_names_the_type_that_the_file_says_and_what_scales_rotary_frequencies(tmp_path: Path):
+    weights = {weight.kind: weight for weight in compared("llama3", tmp_path, kind="Q8_0").weights}
+    assert "quantized (Q8_0), SQNR from about 45 dB on" in weights["quantized"].message
+    assert "rope_freqs.weight is none of the reference's weights (it scales rotary" in weights["extra"].message

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from probe.report import Verdict
-from tests.converted.plants import PLANTS, Plant
+from tests.converted.plants import PLANTS, Plant, rows_not_permuted
 from tests.converted.runs import compared
 
 QUICKEST = ("llama3", "phi3", "gemma2", "gemma3", "gemma", "llama", "qwen3")
@@ -30,3 +30,12 @@ def test_a_bug_of_conversion_is_found_and_named(plant: Plant, name: str, kind: s
     assert {finding.cause for finding in blamed} <= plant.causes
     assert report.explained is not None
     assert report.explained > 0.99
+
+
+def test_rows_that_were_not_permuted_are_told_as_the_reference_s_own(tmp_path: Path):
+    """Not as permuted, which they are only beside what the table undoes."""
+    report = compared("llama", tmp_path, change=rows_not_permuted)
+    said = {finding.message for finding in report.findings if finding.cause == "linear.row_order"}
+    assert len(said) == 2
+    for message in said:
+        assert "proj.weight are as the reference has them, where this runtime wants them interleaved" in message

@@ -17,6 +17,8 @@ class Beside:
         self.reference, self.candidate, self.places = reference, candidate, places
         self.our_values, self.their_values = VectorValues(reference), VectorValues(candidate)
         self.weights = {weight.name: weight for weight in reference.weights}
+        self.types = {**_types(reference), **_types(candidate)}
+        """By either side's names, the types of quantized weights, where a file told them."""
         self.compared = {
             name: _ordered(self.compare(self.weights[name], place), place) for name, place in places.items()
         }
@@ -53,6 +55,17 @@ def _ordered(found: Comparison, place: Place) -> Comparison:
         return found
     layout, head_dim = permutation_layout(order)
     return replace(found, layout=layout, head_dim=head_dim, digest=permutation_digest(order))
+
+
+def _types(dump: Dump) -> dict[str, str]:
+    """Of a head that is the embedding too."""
+    told = dump.attribute("stored")
+    found = {
+        str(name): str(kind)
+        for kind, names in (told.items() if isinstance(told, dict) else ())
+        for name in (names if isinstance(names, list) else ())
+    }
+    return found | {weight.name: found[weight.tied_to] for weight in dump.weights if weight.tied_to in found}
 
 
 def _num_nonfinite(weight: Weight) -> int:

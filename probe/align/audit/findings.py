@@ -97,11 +97,12 @@ def _message(members: list[Verdict], reference: str, candidate: str, sqnr: float
         case Kind.ABSENT:
             said = f"{reference} is not in the candidate{why}"
         case Kind.EXTRA:
-            said = f"the candidate's {reference} is none of the reference's weights"
+            said = f"the candidate's {reference} is none of the reference's weights{why}"
         case Kind.UNKNOWN:
             said = f"{place} could not be told to be the reference's: {first.why}"
         case Kind.QUANTIZED:
-            return f"{many}: quantized or otherwise perturbed{why}, SQNR from about {sqnr or 0:.0f} dB on"
+            unsure = " or otherwise perturbed" if not first.why or first.why.startswith("scheme not seen") else ""
+            return f"{many}: quantized{unsure}{why}, SQNR from about {sqnr or 0:.0f} dB on"
         case _:
             return f"{many}: {doing(first)}"
     return said + layers(members)

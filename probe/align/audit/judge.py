@@ -55,7 +55,8 @@ def _in_place(weight: Weight, place: Place, beside: Beside) -> Verdict:
     kind = kind_of(compared, stored)
     if kind in (Kind.EQUAL, Kind.ROUNDED) and _is_copy(weight, place):
         kind = Kind.UNTIED
-    why = scheme(compared, stored) if kind is Kind.QUANTIZED and len(weight.shape) > 1 else ""
+    known = beside.types.get(place.parts[0][0].name) or beside.types.get(weight.name)
+    why = (known or scheme(compared, stored)) if kind is Kind.QUANTIZED and len(weight.shape) > 1 else ""
     return Verdict(weight.name, kind, str(place), place.home, why=why, comparison=compared)
 
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 from probe.align.audit.verdict import Kind, Verdict, template
 from probe.dump import Dump, Weight
 
+ROTARY = ("rope_freqs", "rope_factors_long", "rope_factors_short")
+"""So llama.cpp calls what a PyTorch model computes of its config and keeps in a buffer."""
+
 
 def missing(verdicts: list[Verdict], reference: Dump, unclaimed: list[Weight]) -> list[Verdict]:
     """Absent weights that cannot be absent on purpose: the other layers have theirs, or their module has its others.
@@ -35,5 +38,12 @@ def extra(verdicts: list[Verdict], unclaimed: list[Weight]) -> list[Verdict]:
     """Candidate weights in which nothing of the reference is, and that stand in no weight's place."""
     placed = {part for verdict in verdicts for part in (verdict.home,)}
     return [
-        Verdict(weight.name, Kind.EXTRA) for weight in unclaimed if weight.name not in placed and not weight.tied_to
+        Verdict(weight.name, Kind.EXTRA, why=_known(weight))
+        for weight in unclaimed
+        if weight.name not in placed and not weight.tied_to
     ]
+
+
+def _known(weight: Weight) -> str:
+    is_rotary = weight.module.rpartition(".")[2] in ROTARY
+    return "it scales rotary frequencies, which PyTorch models compute" if is_rotary else ""

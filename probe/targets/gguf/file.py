@@ -53,6 +53,15 @@ class ModelFile:
         return {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}.get(found, found.lower())
 
     @property
+    def stored(self) -> dict[str, list[str]]:
+        """By type, the names of the weights that are quantized."""
+        found: dict[str, list[str]] = {}
+        for tensor in self.reader.tensors:
+            if tensor.tensor_type.name not in (*PLAIN, "BF16"):
+                found.setdefault(tensor.tensor_type.name, []).append(tensor.name)
+        return found
+
+    @property
     def unread(self) -> list[str]:
         """Weights of types that the gguf package does not know to read; llama.cpp may."""
         return [tensor.name for tensor in self.reader.tensors if not _is_read(tensor.tensor_type.name)]

@@ -43,7 +43,12 @@ def play(job: Job, progress: Progress) -> list[str]:
         with ArrayRecorder(
             job.path,
             weights=model.weights(),
-            about={"target": sign(job.target), "environment": environment(model, options), "config": model.config},
+            about={
+                "target": sign(job.target),
+                "environment": environment(model, options),
+                "config": model.config,
+                "stored": model.stored,
+            },
             selection=job.selection,
             detail=job.detail,
             compress=job.compress,

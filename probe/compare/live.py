@@ -15,6 +15,7 @@ from probe.replay.local_error import LocalError
 from probe.replay.passes import replay
 from probe.report import Status, TrustCheck, WeightFinding
 from probe.targets import LoadOptions, Target, load, may_load
+from probe.targets.rerun import rerunning
 from probe.targets.stored import StoredFile, stored_file
 from probe.targets.target import RUNTIMES
 
@@ -70,7 +71,8 @@ def replayed(
     places, stored = places_at_fault(errors), stored_file(theirs)
     try:
         of_modules = [error for error in errors if not error.pair.reference.is_functional]
-        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, stored)
+        about = stored, rerunning(theirs)
+        diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, *about)
     except ProbeError:  # it ran twice, but not with everything written down
         diagnosis = Diagnosis(findings(places))
     check = TrustCheck("replay", Status.OK, "the reference was replayed on the candidate's tensors")

@@ -48,18 +48,22 @@ def _known(case: Case, leaf: Leaf) -> Iterator[StoredWeight]:
 
 
 def own_of(case: Case, leaf: Leaf) -> StoredWeight | None:
-    """What the candidate has of a matrix, with its axes as the reference has them; None where it has none."""
+    """What the candidate has of a matrix, or of a vector that is quantized, with its axes as the reference has them;
+    None where it has none."""
     try:
-        own = case.own(leaf.name) if _is_matrix(leaf) else None
+        own = case.own(leaf.name) if leaf.is_weight and leaf.tensor.dim() <= 2 else None
     except Lost:
         return None
-    if own is None:
+    if own is None or (leaf.tensor.dim() < 2 and own.step is None):
         return None
-    turned = replace(own, values=own.values.T, step=None if own.step is None else own.step.T)
-    fitting = [one for one in (own, turned) if one.values.shape == leaf.tensor.shape]
-    with torch._C.DisableTorchFunction():
-        wide = leaf.tensor.detach().float()
-        return min(fitting, key=lambda one: float((wide - one.values).norm()), default=None)
+    is_IO = any(matrix.leaf is leaf and matrix.is_IO for matrix in matrices(case.program))
+    turned = replace(own, values=_turned(own.values), step=None if own.step is None else _turned(own.step))
+    ways = (turned, own) if is_IO else (own, turned)
+    return next((one for one in ways if one.values.shape == leaf.tensor.shape), None)
+
+
+def _turned(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.transpose(0, -1)
 
 
 def is_lost(case: Case, leaf: Leaf) -> bool:
@@ -90,7 +94,7 @@ def worst_in_steps(reference: torch.Tensor, own: torch.Tensor, step: torch.Tenso
     """Root mean square of (own - reference) / step of a row or column, where it is largest: 0.29 after rounding."""
     with torch._C.DisableTorchFunction():
         off = ((own.double() - reference.detach().double()) / step.double().abs().clamp(min=1e-300)).square()
-        return float(torch.maximum(off.mean(0).amax(), off.mean(1).amax()).sqrt())
+        return float(torch.maximum(off.mean(0).amax(), off.mean(-1).amax()).sqrt())
 
 
 def multiplied(product: Matrix, own: StoredWeight, lean: float = 0.0) -> dict[Call, Edit]:

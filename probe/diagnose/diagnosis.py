@@ -18,8 +18,10 @@ from probe.diagnose.merge import Part, merged, moved_norms
 from probe.diagnose.own_weights import own_weights
 from probe.diagnose.precision import harmless
 from probe.diagnose.proof import proved, weighed
+from probe.diagnose.run_again import rerunner
 from probe.diagnose.shadowed import shadowed, what_is_left
 from probe.diagnose.unjudged import is_as_noise, unread
+from probe.diagnose.unrounded import without_rounding
 from probe.dump import Dump
 from probe.dump.dtypes import UNIT_ROUNDOFF
 from probe.locate import findings
@@ -27,6 +29,7 @@ from probe.replay.local_error import LocalError
 from probe.replay.meeting import Meeting
 from probe.replay.passes import examine
 from probe.report import Finding, WeightFinding
+from probe.targets.rerun import Rerunning, nothing_rerun
 from probe.targets.stored import NO_FILE, StoredFile
 
 
@@ -63,8 +66,10 @@ def diagnose(
     places: Sequence[LocalError],
     progress: Callable[[str], None] = lambda stage: None,
     stored: StoredFile = NO_FILE,
+    rerunning: Rerunning = nothing_rerun,
 ) -> Diagnosis:
-    """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` is the candidate's file."""
+    """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` is the candidate's file, parts
+    of which `rerunning` runs."""
     rounds = UNIT_ROUNDOFF.get(candidate.dtype, 0.0) > UNIT_ROUNDOFF["float32"]
     if not places and not rounds:
         return NOTHING_FOUND
@@ -78,6 +83,9 @@ def diagnose(
     lacking: dict[str, None] = {}
     hidden = Hidden()
     behind = {id(error): error for error in shadowed(errors, places)}
+
+    def explained_by(case: Case) -> tuple[Part, ...]:
+        return harmless(case) or held(case) or search.parts(case)
 
     def look(meeting: Meeting, error: LocalError, rounded: torch.Tensor | None) -> None:
         case = case_of(model, meeting, error, rounded, audited)
@@ -94,7 +102,7 @@ def diagnose(
         if not any(leaf.name in open_places for leaf in case.program.leaves):
             case = replace(case, earlier=reader(candidate, mapping, meeting))
         case = replace(case, suspects=suspects, at=tap_reader(candidate, mapping, meeting), own=own)
-        found = harmless(case)
+        found = without_rounding(case, rerunner(candidate, mapping, meeting, rerunning), explained_by) or harmless(case)
         if not found and (leaves := unread(case)):
             lacking.update(dict.fromkeys(leaf.name for leaf in leaves))
             if is_as_noise(case, leaves):

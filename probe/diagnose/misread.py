@@ -10,6 +10,7 @@ from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import matrices
 from probe.replay.program import Call, Edit, Leaf
+from probe.targets.stored import StoredWeight
 
 CLEARLY = 0.4
 """Steps by which a row's or a column's numbers are off in the mean for its factor's sake. Rounding to the nearest moves
@@ -21,11 +22,9 @@ def misread(case: Case) -> Iterator[Hypothesis]:
     products = {matrix.leaf: matrix for matrix in matrices(case.program)}
     for leaf in case.program.leaves:
         own = own_of(case, leaf)
-        if own is None or own.step is None:
+        if own is None or own.step is None or leaf.tensor.dim() != 2:
             continue
-        factors = next(
-            (found for axis in (1, 0) if (found := _factors(leaf, own.values, own.step, axis)) is not None), None
-        )
+        factors = factors_of(leaf.tensor, own)
         if factors is None:
             continue
         product, edits = products.get(leaf), dict[Call, Edit]()
@@ -34,11 +33,19 @@ def misread(case: Case) -> Iterator[Hypothesis]:
         yield _hypothesis(leaf, own.values, own.kind, factors, edits)
 
 
-def _factors(leaf: Leaf, own: torch.Tensor, step: torch.Tensor, axis: int) -> torch.Tensor | None:
+def factors_of(reference: torch.Tensor, own: StoredWeight) -> torch.Tensor | None:
+    """How many times too large the scales of rows are, or those of columns; see `_factors`."""
+    if own.step is None:
+        return None
+    along = (_factors(reference, own.values, own.step, axis) for axis in (1, 0))
+    return next((found for found in along if found is not None), None)
+
+
+def _factors(reference: torch.Tensor, own: torch.Tensor, step: torch.Tensor, axis: int) -> torch.Tensor | None:
     """How many times too large the scales are, along rows (axis 1) or columns, 1 where no more than rounding shows;
     None where that is not all, or nothing."""
     with torch._C.DisableTorchFunction():
-        reference, step = leaf.tensor.detach().double(), step.double().abs().clamp(min=1e-300)
+        reference, step = reference.detach().double(), step.double().abs().clamp(min=1e-300)
         squares = reference.square().sum(axis, keepdim=True).clamp(min=1e-300)
         factors = (own * reference).sum(axis, keepdim=True) / squares
         off = (factors - 1).abs() * (reference / step).square().mean(axis, keepdim=True).sqrt()

@@ -12,6 +12,7 @@ from probe.targets.onnx.play import play
 from probe.targets.runtime import Job
 from tests.ports import references
 from tests.targets import onnx_models, onnx_plants
+from tests.targets.onnx_static import static_whole
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's exporter and onnxruntime's quantizers
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
@@ -54,3 +55,12 @@ def test_int8_is_noise_and_each_quantized_module_is_named(folder: Path):
     (finding,) = report.findings
     assert finding.cause == "linear.quantized"
     assert len(finding.modules) == 3 + 6 * 6
+
+
+def test_int8_of_every_operation_is_noise_that_is_explained(folder: Path):
+    batch = {name: references.minilm_batch()[name].numpy() for name in NAMES}
+    report = compared(folder, static_whole(folder / "float32.onnx", folder / "static.onnx", [batch]))
+    assert report.verdict is Verdict.NOISE
+    assert {finding.cause for finding in report.findings} == {"linear.quantized", "precision.storage"}
+    assert report.explained is not None
+    assert report.explained > 0.9

@@ -13,7 +13,7 @@ class Ports:
     inputs: tuple[str, ...] = ()
     """Values from outside, in the order in which they are used; what is rounded to integers as it was before."""
     outputs: tuple[str, ...] = ()
-    """Values that go outside."""
+    """Values that go outside, as they were before they are rounded."""
 
 
 def ports_of(graph: Graph, homes: Homes, module: str, nodes: Sequence[Node], *, has_weight: bool) -> Ports:
@@ -33,7 +33,9 @@ def ports_of(graph: Graph, homes: Homes, module: str, nodes: Sequence[Node], *, 
             last = []
     if module in homes.cut or (len(last) > 1 and homes.is_sorted_anew):
         last = []
-    return Ports(tuple(dict.fromkeys(_before_rounding(graph, value) for value in given)), tuple(last))
+    before = {value: _before_rounding(graph, value) for value in (*given, *last)}
+    returned = (before[value] if before[value] in made else value for value in last)
+    return Ports(tuple(dict.fromkeys(before[value] for value in given)), tuple(dict.fromkeys(returned)))
 
 
 def _before_rounding(graph: Graph, value: str) -> str:

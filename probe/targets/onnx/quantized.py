@@ -84,7 +84,7 @@ def _scaled(stored: Array, scale: Array | None, zero: Array | None, axis: int) -
         return None
     along = [1] * stored.ndim
     if scale.size > 1:
-        along[axis] = -1
+        along[axis if axis < stored.ndim else 0] = -1
     offset = np.zeros(1, np.float32) if zero is None else zero.astype(np.float32)
     shapes = [along if array.size > 1 else [1] * stored.ndim for array in (scale, offset)]
     return Integers(stored, scale.reshape(shapes[0]), offset.reshape(shapes[1]), 8 * stored.dtype.itemsize)

@@ -1,7 +1,7 @@
 """A graph's values as taps: what modules are given and return, and all else as functions that they call."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from probe.targets.onnx.attention import Seen, attentions
@@ -35,19 +35,8 @@ def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, A
 
     A module that is given two tensors of one shape has no input: nobody knows which is the first.
     """
-    end = len(graph.nodes)
-    found = [GraphTap((-1, 0), "", ROOT, 0, f"in.{one.name}", one.name) for one in graph.inputs]
-    found += [GraphTap((end, 0), "", ROOT, 0, f"out.{name}", name) for name in graph.outputs]
-    returned: set[str] = set(graph.outputs)
-    for call in calls_of(graph, homes, weights):
-        about = call.module, call.kind, call.number
-        given = call.ports.inputs
-        for value in given[:1] if not any(_alike(values, given[0], other) for other in given[1:]) else ():
-            found.append(GraphTap((call.nodes[0].index - 0.5, call.depth), *about, "in", value))
-        for number, value in enumerate(call.ports.outputs):
-            place = graph.producer[value].index + 0.5, -call.depth
-            found.append(GraphTap(place, *about, f"out.{number}" if number else "out", value))
-            returned.add(value)
+    found = list(module_taps(graph, homes, weights, values))
+    returned = {str(tap.value) for tap in found if tap.port.startswith("out")}
     numbers: Counter[str] = Counter()
     for one in attentions(graph, values):
         name = f"{homes.module(one.node)}.@attention".removeprefix(".")
@@ -62,6 +51,24 @@ def taps_of(graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, A
                 found.append(GraphTap((node.index, 0), name, function, numbers[name], "out", value))
                 numbers[name] += 1
     return sorted(found, key=lambda tap: tap.place)
+
+
+def module_taps(
+    graph: Graph, homes: Homes, weights: Weights, values: Mapping[str, Array] | None = None
+) -> Iterator[GraphTap]:
+    """What the graph and its modules are given and return; without `values`, also what is not recorded since nobody
+    knows which of several tensors it is."""
+    end = len(graph.nodes)
+    yield from (GraphTap((-1, 0), "", ROOT, 0, f"in.{one.name}", one.name) for one in graph.inputs)
+    yield from (GraphTap((end, 0), "", ROOT, 0, f"out.{name}", name) for name in graph.outputs)
+    for call in calls_of(graph, homes, weights):
+        about = call.module, call.kind, call.number
+        first, *others = call.ports.inputs or ("",)
+        if first and not (values and any(_alike(values, first, other) for other in others)):
+            yield GraphTap((call.nodes[0].index - 0.5, call.depth), *about, "in", first)
+        for number, value in enumerate(call.ports.outputs):
+            place = graph.producer[value].index + 0.5, -call.depth
+            yield GraphTap(place, *about, f"out.{number}" if number else "out", value)
 
 
 def _of_attention(node: Node, seen: Seen, name: str, call: int) -> GraphTap:

@@ -8,16 +8,16 @@ from torch import nn
 
 from probe.align.mapping import Mapping
 from probe.diagnose import scaled_later
-from probe.diagnose.case import Audited, Case
+from probe.diagnose.case import Case
 from probe.diagnose.earlier import reader, tap_reader
 from probe.diagnose.families import Search
 from probe.diagnose.held import held
 from probe.diagnose.hidden import Hidden, merged_with
-from probe.diagnose.hypothesis import UNFIT
 from probe.diagnose.merge import Part, merged, moved_norms
 from probe.diagnose.own_weights import own_weights
+from probe.diagnose.posed import case_of
 from probe.diagnose.precision import harmless
-from probe.diagnose.proof import proved, weighed
+from probe.diagnose.proof import proved, rounding_left, weighed
 from probe.diagnose.run_again import rerunner
 from probe.diagnose.shadowed import shadowed, what_is_left
 from probe.diagnose.unjudged import is_as_noise, unread
@@ -129,8 +129,10 @@ def diagnose(
     found, unseen = merged_with(found, below)
     if found or unseen:
         progress("planting what was found")
+    is_all = not (unknown or unjudged)
     named, share = proved(reference, candidate, mapping, model, found)
-    known = (*named, *weighed(reference, candidate, mapping, model, found, unseen, is_all=not (unknown or unjudged)))
+    known = (*named, *weighed(reference, candidate, mapping, model, found, unseen, is_all=is_all))
+    left = rounding_left(reference, candidate, mapping, model, found, share) if is_all else ()
     order = {error.pair.reference.name: index for index, error in enumerate(errors)}
     ordered = sorted((*known, *findings(unknown), *hidden.manners), key=lambda one: order.get(one.span[1], len(order)))
     bugs = {id(place) for one in found if not one.finding.is_honest for place in one.places}
@@ -142,33 +144,5 @@ def diagnose(
         blameless,
         tuple(unjudged.values()),
         tuple(lacking),
-        hidden.notes,
+        (*hidden.notes, *left),
     )
-
-
-def case_of(
-    model: nn.Module,
-    meeting: Meeting,
-    error: LocalError,
-    rounded: torch.Tensor | None,
-    audited: Audited,
-) -> Case | None:
-    """None where nothing can be tried: a computation that gives another result when it is run again."""
-    exact, program = meeting.computed, meeting.program
-    if meeting.candidate is None or program is None:
-        return None
-    candidate = torch.from_numpy(meeting.candidate.copy()).reshape(exact.shape).to(exact.device)
-    kept = None if meeting.compared is None else torch.from_numpy(meeting.compared)
-    low = None if rounded is None else rounded.reshape(exact.shape).to(exact.dtype)
-    try:
-        again = program.value(program.result)
-    except UNFIT:
-        return None
-    if again.shape != exact.shape or not _is_same(again, exact):
-        return None
-    return Case(model, error, program, exact, candidate.to(exact.dtype), low, kept, audited)
-
-
-def _is_same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    with torch._C.DisableTorchFunction():
-        return torch.equal(one, other) or torch.allclose(one.double(), other.double(), 1e-9, 1e-12, equal_nan=True)

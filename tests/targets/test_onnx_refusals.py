@@ -1,11 +1,15 @@
 """What is no graph, or cannot be run or fed, is told in one line; what crashes takes nothing else with it."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
 import probe
 from probe.errors import ProbeError
@@ -13,7 +17,7 @@ from probe.targets import InputRequest, Target
 from probe.targets import onnx as target
 from probe.targets.onnx.play import play
 from probe.targets.runtime import Job
-from tests.targets.onnx_graphs import VOCABULARY, language_model, with_cache
+from tests.targets.onnx_graphs import VOCABULARY, language_model, value, with_cache
 
 IDS = InputRequest(tokens="1,2,3")
 
@@ -143,3 +147,49 @@ def test_it_runs_in_a_process_of_its_own(tmp_path: Path):
     with probe.open(tmp_path / "x.h5") as dump:
         assert dump.complete
         assert dump.environment["versions"]["onnxruntime"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "stage"),
+    [
+        (signal.SIGSEGV, "loading the graph"),
+        (signal.SIGKILL, "running step 1"),
+        (signal.SIGABRT, "writing step 1"),
+    ],
+)
+def test_whatever_ends_its_process_is_told_and_takes_nothing_else_with_it(ending, stage: str, tmp_path: Path):
+    def end(what: str, *_: object) -> None:
+        if what == stage:
+            (child,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            os.kill(int(child), ending)
+
+    graph = with_cache(tmp_path / "x.onnx")
+    job = Job(Target("onnx", str(graph)), InputRequest(tokens="1,2,3,4"), tmp_path / "x.h5", decode=400)
+    with pytest.raises(ProbeError, match=f"ONNX Runtime was ended by {ending.name} after") as crash:
+        target.record(job, end)
+    assert not (tmp_path / "x.h5").exists()
+    if stage == "writing step 1":
+        assert crash.value.hint == f"what ran until then is in {tmp_path / 'x.h5.partial'}"
+
+
+def test_a_graph_that_asks_for_more_memory_than_there_is_is_refused_in_one_line(tmp_path: Path):
+    size = numpy_helper.from_array(np.array([1 << 46], np.int64), "size")
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["huge"]),
+        helper.make_node("Cast", ["input_ids"], ["numbers"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Slice", ["huge", "zero", "one"], ["little"]),
+        helper.make_node("Add", ["numbers", "little"], ["sums"]),
+    ]
+    ends = [numpy_helper.from_array(np.array([end], np.int64), name) for end, name in enumerate(("zero", "one"))]
+    graph = helper.make_graph(
+        nodes,
+        "huge",
+        [value("input_ids", ["B", "T"], onnx.TensorProto.INT64)],
+        [value("sums", ["B", "T"])],
+        [size, *ends],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "x.onnx")
+    with pytest.raises(ProbeError, match="ONNX Runtime") as refusal:
+        target.record(Job(Target("onnx", str(tmp_path / "x.onnx")), IDS, tmp_path / "x.h5"), lambda *told: None)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "x.h5").exists()

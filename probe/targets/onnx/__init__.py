@@ -5,7 +5,8 @@ session     ONNX Runtime
 feeding     what the graph is fed
 homes       the modules around each node; calls and boundary: their calls and ports
 weights     constants as weights
-taps        all of it as taps, in order; attention among them
+taps        all of it as taps, in order; attention among them, found from its scores
+roundings   where it rounds; unrounded and part: parts of it run again without that
 play        from the job to the dump; again: the file read again for its quantized weights
 """
 

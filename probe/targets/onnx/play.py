@@ -42,6 +42,7 @@ def play(job: Job, progress: Progress) -> list[str]:
     session = Session(exposed(graph), threads=options["threads"], optimize=False)
     past, cache = 0, caches.empty(fed[ids].shape[0])
     first = as_arrays(free, part(fed, ids, 0, steps[0]) if steps else fed) | cache
+    progress("running step 0", 0, 0)
     values = session.run(first, graph.values)
     untouched = plain.run(first, graph.outputs)
     moved = max(distance(untouched[name], values[name]) for name in graph.outputs)
@@ -62,10 +63,11 @@ def play(job: Job, progress: Progress) -> list[str]:
                 if past == fed[ids].shape[-1]:
                     fed = grown(fed, ids, _likeliest(values[graph.outputs[0]]))
                 arrays = as_arrays(free, part(fed, ids, past, past + size)) | cache
+                progress(f"running step {step}", 0, 0)
                 values = session.run(arrays, graph.values)
             else:
                 arrays = first
-            progress(f"step {step}", 0, 0)
+            progress(f"writing step {step}", 0, 0)
             tensors = {name: torch.from_numpy(array) for name, array in (values | arrays).items()}
             recorder.feed(step, {name: tensors[name] for name in fed}, past)
             for tap in taps_of(graph, homes, weights, values | arrays):

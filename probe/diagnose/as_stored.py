@@ -133,7 +133,8 @@ def _hypothesis(leaf: Leaf, own: StoredWeight, product: Matrix | None, worst: fl
 
     def message(is_rounded: bool) -> str:
         how = ", and what is multiplied by it is rounded as its kernels do" if is_rounded else ""
-        left = f"; its rows keep {worst:.0f} dB or more of signal over noise" if worst < 200 else ""
+        usual = f", where {own.kind} leaves {LEAST_DB[own.kind] + 3} or more" if own.kind in LEAST_DB else ""
+        left = f"; its rows keep {worst:.0f} dB or more of signal over noise{usual}" if worst < 200 else ""
         return f"harmless: {leaf.name} is stored as {own.kind}{how}{left}"
 
     return Hypothesis(

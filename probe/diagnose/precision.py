@@ -19,13 +19,17 @@ from probe.diagnose.flash_attention import flash_attention
 from probe.diagnose.hypothesis import Family, Hypothesis, Plan, computed, hypotheses_of
 from probe.diagnose.merge import Part, parts
 from probe.diagnose.narrow_attention import narrow_attention
-from probe.diagnose.tried import MUCH_LESS, Tried, explains
+from probe.diagnose.tried import Tried, explains
 from probe.replay.program import Leaf, Program, Value
 
 NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 SAME = 0.97
 """Of the elements that rounding changes: so many are the candidate's bit for bit. Measured: 0.995 and more where the
 candidate rounds so (its float32 is rounded twice); where it does not, not one in a thousand is."""
+MOSTLY = 0.25
+"""Of the error before, where some of what is rounded was computed before, and goes to the other side: ggml's fused
+attention leaves 0.0002 to 0.102 (Llama, Qwen 3 and Gemma 2, heads of 16 to 128, 24 and 80 tokens); another way to round
+than the candidate's leaves 0.85 and more."""
 MANY = 30
 """Elements that rounding changes; fewer say nothing."""
 
@@ -68,7 +72,7 @@ def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _is_mostly_explained(case: Case, values: Tensor, *_: Any) -> bool:
     """Where what is rounded was computed before: a few numbers go to the other side."""
-    return case.distance(values) <= MUCH_LESS * case.before
+    return case.distance(values) <= MOSTLY * case.before
 
 
 def table(case: Case) -> Iterator[Hypothesis]:

@@ -15,6 +15,7 @@ import probe
 from probe.errors import ProbeError
 from probe.targets import InputRequest, Target
 from probe.targets import onnx as target
+from probe.targets.onnx import session
 from probe.targets.onnx.play import play
 from probe.targets.runtime import Job
 from tests.targets.onnx_graphs import VOCABULARY, language_model, value, with_cache
@@ -86,6 +87,17 @@ def test_weights_beside_the_graph_are_read(tmp_path: Path):
     run(graph)
     with probe.open(tmp_path / "x.h5") as dump:
         assert [weight.name for weight in dump.weights] == ["embed.weight", "head.weight"]
+
+
+def test_weights_that_are_too_large_for_one_message_are_handed_over_in_a_file(tmp_path: Path, monkeypatch):
+    graph = language_model(tmp_path / "x.onnx")
+    run(graph)
+    with probe.open(tmp_path / "x.h5") as dump:
+        expected = dump.read(dump.tap(":out.logits")).copy()
+    monkeypatch.setattr(session, "LARGEST", 1)
+    run(graph, force=True)
+    with probe.open(tmp_path / "x.h5") as dump:
+        assert np.array_equal(dump.read(dump.tap(":out.logits")), expected)
 
 
 def test_weights_that_are_not_there_or_lie_outside_are_refused(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from probe.targets.foreign import message
 from probe.targets.onnx.graph import Array, Graph
 
 Values = dict[str, Array]
+LARGEST = 1_900_000_000
+"""Bytes of weights in a model that is handed over in memory: protobuf ends at 2 GiB."""
 
 
 class Session:
@@ -24,15 +28,31 @@ class Session:
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
-        with _refusing("ONNX Runtime refuses the graph"):
-            content = proto.SerializeToString()
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        with _refusing("ONNX Runtime refuses the graph"), _handed_over(proto) as model:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(self, fed: Mapping[str, Array], names: Sequence[str]) -> Values:
         """The values of these names; ProbeError where a node cannot be computed."""
         with _refusing("ONNX Runtime cannot run the graph"):
             found = self._session.run(list(names), dict(fed))
         return dict(zip(names, found, strict=True))
+
+
+@contextmanager
+def _handed_over(proto: Any) -> Iterator[bytes | str]:
+    """A model as bytes; as a file that is gone afterwards, its weights beside it, where they are too large for that."""
+    import onnx
+
+    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) < LARGEST:
+        yield proto.SerializeToString()
+        return
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)  # what is saved so loses its weights
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "model.onnx")
+        onnx.save(copy, path, save_as_external_data=True, location="weights")
+        del copy
+        yield path
 
 
 @contextmanager

@@ -18,11 +18,12 @@ def with_uncaptured(
 ) -> tuple[Place | None, tuple[Finding, ...]]:
     """Both with the outputs between the ends of their span that have no counterpart in the candidate.
 
-    Where nothing is known but the place, its module is the one that holds those too; else the one that holds the cause.
-    `taps` are the reference's.
+    Where nothing is known but the place, its module is the one that holds those too; else the one that holds the cause:
+    the deepest whose own code ran, so that it is one to look into, and no list of layers. `taps` are the reference's.
     """
     unpaired = {(tap.step, tap.name) for tap in mapping.reference_only}
     code = {error.pair.reference.name: error.code for error in errors}
+    ran = {"", *(tap.module for tap in taps)}
     step = first.step if first else 0
 
     def inside(span: tuple[str, str]) -> tuple[Tap, ...]:
@@ -33,12 +34,12 @@ def with_uncaptured(
         hidden = inside(one.span)
         one = replace(one, uncaptured=tuple(tap.name for tap in hidden))
         if one.cause == "unknown" and hidden and len(one.modules) == 1:
-            module = _holder([one.module, *(tap.module for tap in hidden)])
+            module = _holder([one.module, *(tap.module for tap in hidden)], ran)
             one = replace(one, module=module, modules=(module,))
         named.append(one)
     if first is not None and (hidden := inside(first.span)):
         causes = [one.module for one in named if one.cause != "unknown" and one.span[1] == first.span[1]]
-        module = _holder([first.module, *(causes or (tap.module for tap in hidden))])
+        module = _holder([first.module, *(causes or (tap.module for tap in hidden))], ran)
         first = replace(first, module=module, uncaptured=tuple(tap.name for tap in hidden))
     return first, tuple(named)
 
@@ -66,10 +67,12 @@ def _between(
     )
 
 
-def _holder(modules: Sequence[str]) -> str:
-    """The deepest module that holds all of them: one of them, or around them."""
+def _holder(modules: Sequence[str], ran: Collection[str]) -> str:
+    """The deepest module of those that `ran` that holds all of them: one of them, or around them."""
     first, *others = (module.split(".") for module in modules)
     for other in others:
         same = [ours == theirs for ours, theirs in zip(first, other, strict=False)]
         first = first[: same.index(False) if False in same else len(same)]
+    while first and ".".join(first) not in ran:
+        first.pop()
     return ".".join(first)

@@ -16,6 +16,9 @@ from probe.replay.program import Program
 from probe.report import WeightFinding
 from probe.targets.stored import nothing_stored
 
+MOST_FORWARDS = 500.0
+"""Of the reference, for one place. One layer of a decoder, all of whose insides are hidden and whose bug has no name,
+takes 215 programs for single causes and 1,100 with several at once: an eighth of that where the reference has eight."""
 Audited = Mapping[str, WeightFinding]
 """What the weight audit says of each of the reference's weights, by name; empty where a dump holds no weights."""
 
@@ -67,6 +70,27 @@ class Case:
     own: OwnWeight = nothing_stored
     """Reads what the candidate has of one of the reference's weights; None where it is no file's run. Raises Lost
     where that file cannot be read again."""
+
+    allowance: float = MOST_FORWARDS
+    """Forwards of the reference that may be spent on the place."""
+
+    @property
+    def forwards(self) -> float:
+        """Spent so far: runs of the program, each of which is as much of a forward as it has of the model's modules."""
+        return self.program.num_runs * self._part
+
+    @property
+    def is_spent(self) -> bool:
+        return self.forwards >= self.allowance
+
+    @cached_property
+    def num_modules(self) -> int:
+        """Whose code computed the place."""
+        return len({call.module for call in self.program.calls})
+
+    @cached_property
+    def _part(self) -> float:
+        return min(1.0, self.num_modules / sum(1 for _ in self.model.modules()))
 
     @cached_property
     def counts(self) -> torch.Tensor:

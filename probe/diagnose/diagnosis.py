@@ -75,7 +75,7 @@ def diagnose(
         return NOTHING_FOUND
     faulty = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
-    search = Search()
+    search = Search(progress)
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     own = own_weights(mapping, stored.weight)
@@ -144,5 +144,5 @@ def diagnose(
         blameless,
         tuple(unjudged.values()),
         tuple(lacking),
-        (*hidden.notes, *left),
+        (*hidden.notes, *left, *search.notes),
     )

@@ -1,7 +1,8 @@
 """All families of hypotheses, and the search through them for one place after the other."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from probe.diagnose import (
     attention,
@@ -30,6 +31,7 @@ from probe.diagnose.case import Case
 from probe.diagnose.decoding import of_steps, while_decoding
 from probe.diagnose.hypothesis import Family, Hypothesis, hypotheses_of
 from probe.diagnose.merge import Part, parts
+from probe.diagnose.not_tried import not_tried
 from probe.diagnose.search import explanations
 from probe.tap import template
 
@@ -62,15 +64,23 @@ FAMILIES: tuple[Family, ...] = tuple(
 class Search:
     """What explains places, one after the other; it learns, so that a bug in all layers is searched for once."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[str], None] = lambda stage: None) -> None:
+        self._progress = progress
         self._known: dict[tuple[Family, str], None] = {}
         """Families and causes that explained a place."""
         self._missed: Counter[str] = Counter()
         """Places of a kind that nothing explained."""
+        self._untried: dict[str, str] = {}
+        """By kind of place, what was not tried there."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not tried, since a span is too long."""
+        return tuple(self._untried.values())
 
     def parts(self, case: Case) -> tuple[Part, ...]:
         shown = of_steps(case)
-        found = explanations(shown, self._again)
+        found = explanations(shown, self._again).alternatives
         kind = template(case.error.pair.reference.name)[0]
         if not found and self._missed[kind] < MOST_MISSED:
             sources: list[tuple[Family, Hypothesis]] = []
@@ -81,12 +91,18 @@ class Search:
                         sources.append((family, hypothesis))
                         yield hypothesis
 
-            found = explanations(shown, look)
+            searched = explanations(shown, look, partial(self._tell, shown))
+            found = searched.alternatives
             for tried in found[0] if found else ():
                 family = next(family for family, hypothesis in sources if hypothesis is tried.hypothesis)
                 self._known[family, tried.hypothesis.cause] = None
+            if shown.is_spent:
+                self._untried.setdefault(kind, not_tried(shown, searched))
         self._missed[kind] += not found
         return parts(case, found) if found else ()
+
+    def _tell(self, case: Case, done: int, total: int) -> None:
+        self._progress(f"looking for causes at {case.error.pair.reference.name}: {done} of {total} hypotheses tried")
 
     def _again(self, case: Case) -> list[Hypothesis]:
         """What explained an earlier place."""

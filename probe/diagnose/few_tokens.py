@@ -23,6 +23,8 @@ def through_few_tokens(case: Case, explain: Explain, look: Look) -> tuple[Tried,
     if len({hypothesis.cause for hypothesis in look(case)}) < 2:
         return ()
     for few in _of_few_tokens(case):
+        if case.is_spent:
+            break
         if few.before > ABOVE_FLOOR * few.error.floor * few.growth:
             for parts in explain(few)[:MOST_FIRST]:
                 several = _of_all(case, parts, look)

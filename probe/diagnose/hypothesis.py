@@ -45,6 +45,12 @@ class Plan:
         made = program.run(self.edits, self.given)
         return made if self.place is None else self.place(made)
 
+    @property
+    def modules(self) -> list[str]:
+        """Whose weights and calls are changed; the first is the one at fault."""
+        names = [leaf.name.rpartition(".")[0] for leaf in self.leaves if leaf.is_weight]
+        return [*names, *(call.module for call in self.edits)]
+
     def joined(self, other: "Plan") -> "Plan":
         """Both changes; where both change one call, this one's edit sees the other's as its function."""
         edits = {**other.edits, **self.edits}
@@ -96,6 +102,8 @@ class Hypothesis:
     """Nothing that follows depends on it."""
     leaning: Callable[[Any, float], Plan] | None = None
     """Of a plan that rounds: the same, with numbers that grow by so much of themselves before; see between.py."""
+    members: tuple["Hypothesis", ...] = ()
+    """Where it is the same in several layers, each layer's own: see probe.diagnose.in_layers."""
 
     def __post_init__(self) -> None:
         assert self.cause in CAUSES, self.cause

@@ -105,10 +105,7 @@ def _name(value: float | str | None) -> str:
 
 
 def _module(case: Case, tried: Tried) -> str:
-    if tried.hypothesis.module:
-        return tried.hypothesis.module
-    names = [leaf.name.rpartition(".")[0] for leaf in tried.plan.leaves if leaf.is_weight]
-    return next(iter([*names, *(call.module for call in tried.plan.edits), case.error.module]))
+    return tried.hypothesis.module or next(iter([*tried.plan.modules, case.error.module]))
 
 
 def _finding(alike: list[Part]) -> Finding:

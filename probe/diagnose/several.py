@@ -24,6 +24,8 @@ def together(case: Case, tried: Sequence[Tried], look: Look) -> tuple[Tried, ...
     of rows) it has not seen yet.
     """
     for first in [one for one in tried if one.after <= HELPS * case.before][:MOST_FIRST]:
+        if case.is_spent:
+            break
         others = [one.hypothesis for one in tried if one is not first]
         if first.after <= LESS * case.before:
             others = list(look(beside(case, (first,))))
@@ -47,7 +49,7 @@ def grown(case: Case, parts: tuple[Tried, ...], hypotheses: Sequence[Hypothesis]
     while len(parts) < MOST_PARTS:
         used = {part.hypothesis.cause for part in parts}
         others = joined(parts)
-        tried = (fitted(case, one, others) for one in hypotheses if one.cause not in used)
+        tried = (fitted(case, one, others) for one in hypotheses if one.cause not in used and not case.is_spent)
         best = min(tried, key=lambda one: one.after, default=None)
         if best is None or best.after > LESS * parts[-1].after:
             return ()

@@ -20,7 +20,7 @@ def print_findings(out: Console, report: Report) -> None:
 
 
 def _print_finding(out: Console, index: int, finding: Finding, report: Report) -> None:
-    prose(out, Text.assemble((f"{index:2d}. {module_name(finding.module)}", "bold"), f"   cause: {finding.cause}"))
+    prose(out, Text.assemble((f"{index:2d}. {_where(finding)}", "bold"), f"   cause: {finding.cause}"))
     prose(out, Text(printable(finding.message)), indent=4)
     if finding.uncaptured:
         prose(out, Text(printable(_hidden(finding, report)), style="yellow"), indent=4)
@@ -35,6 +35,16 @@ def _print_finding(out: Console, index: int, finding: Finding, report: Report) -
     if len(finding.modules) > 1:
         prose(out, Text(f"in {', '.join(map(module_name, finding.modules))}", style="dim"), indent=4)
     out.print()
+
+
+def _where(finding: Finding) -> str:
+    """The module; of a span that nothing explains, the first and the last of the modules that it runs through."""
+    if finding.cause != "unknown" or not finding.uncaptured:
+        return module_name(finding.module)
+    inside = [tap.rpartition(":")[0].partition("@")[0].rstrip(".") for tap in (*finding.uncaptured, finding.span[1])]
+    outer = [one for one in inside if not any(one != other and f"{one}.".startswith(f"{other}.") for other in inside)]
+    ends = dict.fromkeys((outer[0], outer[-1]))
+    return " to ".join(map(module_name, ends))
 
 
 def _hidden(finding: Finding, report: Report) -> str:

@@ -66,6 +66,12 @@ class Program:
 
     result: Value
     _values: dict[int, Any] = field(default_factory=dict, repr=False)
+    _made: list[int] = field(default_factory=lambda: [0], repr=False)
+
+    @property
+    def num_runs(self) -> float:
+        """What was run so far, in runs of all its calls."""
+        return self._made[0] / max(1, len(self.calls))
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
@@ -108,6 +114,7 @@ class Program:
             if edit is not None or depends:
                 changed[id(call)] = _execute(call, {**self._values, **changed}, replaced, edit)
                 touched.add(id(call))
+        self._made[0] += len(changed)
         return _look(self.result, {**self._values, **changed}, replaced)
 
     def run_anew(self, edits: Mapping[Call, Edit], leaves: Mapping[Leaf, torch.Tensor]) -> torch.Tensor:
@@ -116,6 +123,7 @@ class Program:
         values: dict[int, Any] = {}
         for call in self.calls:
             values[id(call)] = _execute(call, values, replaced, edits.get(call))
+        self._made[0] += len(values)
         return _look(self.result, values, replaced)
 
 

@@ -63,6 +63,14 @@ def test_the_module_at_a_spans_end_is_not_blamed_for_all_of_the_span(globs, show
     assert {"blocks.1:out", "blocks.2:out"} <= set(report.first.uncaptured)
 
 
+def test_a_span_of_several_layers_is_told_by_its_first_and_its_last(shown, capsys):
+    report = shown(["embed:out", "blocks.0:out", "blocks.2:out", "head:out"])
+    assert report.first.span == ("blocks.0:out", "blocks.2:out")
+    assert report.first.module == report.findings[0].module == ""  # whose code runs the blocks; their list has none
+    print_report(report)
+    assert "1. blocks.1 to blocks.2   cause: unknown" in capsys.readouterr().out
+
+
 def test_a_span_that_is_shown_whole_hides_nothing(shown, capsys):
     report = shown([])
     assert report.first.module == "blocks.1.linear"

@@ -5,19 +5,17 @@ is left of the error is the floor's; what a row lacks beyond what its type leave
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import torch
 
-from probe.diagnose.blocks import LEAST_DB, Rounding, lost_of_sums, rounding_of
+from probe.diagnose.blocks import LEAST_DB
 from probe.diagnose.case import Case
-from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import Matrix, matrices
-from probe.replay.program import Call, Edit, Leaf
+from probe.diagnose.multiplied import multiplied
+from probe.replay.program import Leaf
 from probe.targets.stored import Lost, StoredWeight
 
 HALF_A_STEP = 0.6
@@ -97,33 +95,6 @@ def worst_in_steps(reference: torch.Tensor, own: torch.Tensor, step: torch.Tenso
         return float(torch.maximum(off.mean(0).amax(), off.mean(-1).amax()).sqrt())
 
 
-def multiplied(product: Matrix, own: StoredWeight, lean: float = 0.0) -> dict[Call, Edit]:
-    """The product as the file's kernels make it, which may round what is multiplied by the matrix; see rounding_of."""
-    rounding = own.rounding or rounding_of(own.kind, lean)
-    if rounding is None:
-        return {}
-    rounded = taking(product.call, product.given, plainly(rounding))
-    return {product.call: rounded if own.offset is None else _with_sums(product, rounded, own.offset, lean)}
-
-
-def _with_sums(product: Matrix, rounded: Edit, offset_OB: torch.Tensor, lean: float) -> Edit:
-    """B blocks, whose offsets are multiplied by sums that are rounded by themselves."""
-    lost = plainly(partial(lost_of_sums, lean=lean))
-
-    def edit(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        seen: list[torch.Tensor] = []
-
-        def noted(given: torch.Tensor) -> torch.Tensor:
-            seen.append(given)
-            return given
-
-        taking(product.call, product.given, noted)(lambda *given, **named: None, args, kwargs)
-        more = lost(seen[0])
-        return rounded(function, args, kwargs) + more @ offset_OB.to(more).T
-
-    return edit
-
-
 def _hypothesis(leaf: Leaf, own: StoredWeight, product: Matrix | None, worst: float) -> Hypothesis:
     edits = multiplied(product, own) if product else {}
 
@@ -146,16 +117,6 @@ def _hypothesis(leaf: Leaf, own: StoredWeight, product: Matrix | None, worst: fl
         candidate_value=lambda _: NARROW.get(own.kind, own.kind),
         leaning=plan,
     )
-
-
-def plainly(rounding: Rounding) -> Rounding:
-    """Computed in the dtype that it has, whatever a replay computes in."""
-
-    def rounded(given: torch.Tensor) -> torch.Tensor:
-        with torch._C.DisableTorchFunction():  # a replay's mode would compute in float64
-            return rounding(given)
-
-    return rounded
 
 
 def worst_row_db(reference_OI: torch.Tensor, own_OI: torch.Tensor) -> float | None:

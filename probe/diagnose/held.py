@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from probe.diagnose import exchanged, linear, mlp, order
-from probe.diagnose.as_stored import is_what_is_left, multiplied, own_of
+from probe.diagnose.as_stored import is_what_is_left, own_of
 from probe.diagnose.between import is_explained
 from probe.diagnose.case import Case
 from probe.diagnose.hypothesis import Family, Plan, computed, hypotheses_of, planned
 from probe.diagnose.matrices import matrices
 from probe.diagnose.merge import Part, parts
+from probe.diagnose.multiplied import multiplied
 from probe.diagnose.tried import Tried
 from probe.replay.program import Leaf
 from probe.targets.stored import StoredWeight

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import torch
 
-from probe.diagnose.as_stored import HALF_A_STEP, own_of, plainly, worst_in_steps
+from probe.diagnose.as_stored import HALF_A_STEP, own_of, worst_in_steps
 from probe.diagnose.case import Case
 from probe.diagnose.edits import taking
 from probe.diagnose.hypothesis import Hypothesis, Plan
 from probe.diagnose.matrices import matrices
 from probe.diagnose.misread import factors_of
+from probe.diagnose.multiplied import plainly
 from probe.replay.program import Call, Edit, Leaf
 from probe.targets.stored import StoredWeight
 

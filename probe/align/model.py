@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -73,8 +72,8 @@ class ModuleTable:
             return []
         values = self._dump.read(tap)[kept].astype(np.float64)
         low, high, mean, std = (float(figure) for figure in (values.min(), values.max(), values.mean(), values.std()))
-        statistics = replace(tap.statistics, minimum=low, maximum=high, mean=mean, std=std)
-        return [replace(tap, shape=values.shape, statistics=statistics)]
+        statistics = tap.statistics._replace(minimum=low, maximum=high, mean=mean, std=std)
+        return [tap._replace(shape=values.shape, statistics=statistics)]
 
     def children(self, module: str) -> set[str]:
         """Names of the modules right inside `module`, of those that ran."""

@@ -130,8 +130,8 @@ class Sink:
 
     def _measured(self, tensor: torch.Tensor, stored: Stored) -> int:
         """In this thread, which has the tensor in its processor's cache."""
-        bits = to_bits(tensor)
-        stored.tap = stored.tap.measured(statistics(bits.reshape(-1), stored.tap.dtype))
+        bits = to_bits(tensor).reshape(-1)
+        stored.tap = stored.tap.measured(statistics(bits, stored.tap.dtype))
         if self._detail.has_values:
             self._backlog.add(partial(self._writer.add_measured, stored.tap, bits))
             self._backlog.drain()

@@ -18,7 +18,8 @@ Replace = Callable[[str, torch.Tensor], torch.Tensor]
 def input_tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
     """Ports `in`, `in.1`, ... of positional arguments, then `in.<keyword>`."""
     yield from _leaves("in", args)
-    yield from _leaves("in", kwargs)
+    if kwargs:
+        yield from _leaves("in", kwargs)
 
 
 def output_tensors(output: Any) -> Iterator[tuple[str, torch.Tensor]]:
@@ -38,10 +39,10 @@ def replace_outputs(output: Any, replacement: Replace) -> Any:
 
 def _children(value: Any) -> list[tuple[Any, Any]] | None:
     """Keys and values of a container; None for anything else."""
-    if isinstance(value, Mapping):
-        return list(value.items())
     if isinstance(value, (tuple, list)):
         return list(enumerate(value))
+    if isinstance(value, Mapping):
+        return list(value.items())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value)]
     return None

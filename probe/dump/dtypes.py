@@ -66,6 +66,7 @@ UNIT_ROUNDOFF = {
 """Half the distance from 1 to the next number."""
 
 
+@cache
 def storage(dtype: str) -> np.dtype[np.generic]:
     """The numpy type that holds the bits of `dtype`; ProbeError where this format has no place for it."""
     if dtype in SMALL_FLOATS:

@@ -71,7 +71,7 @@ class Joined(View):
     @cached_property
     def taps(self) -> list[Tap]:
         """In the order of execution of each sequence's first step."""
-        return [replace(pieces.joined, step=number) for (number, _), pieces in self._pieces.items()]
+        return [pieces.joined._replace(step=number) for (number, _), pieces in self._pieces.items()]
 
     @cached_property
     def gradients(self) -> list[Tap]:
@@ -97,7 +97,7 @@ class Joined(View):
         pieces = self._pieces[tap.step, tap.name]
         if len(pieces.taps) > 1 and (pieces.keys is not None or pieces.axis == len(tap.shape) - 1):
             raise NotKept(f"{self.path} has of {tap.name!r} sketches of single steps alone")
-        joined = replace(pieces.joined, shape=detail.sketch_shape(tap.shape))
+        joined = pieces.joined._replace(shape=detail.sketch_shape(tap.shape))
         return assembled(replace(pieces, joined=joined), lambda piece: self._recorded.sketch_rows(piece, detail))
 
     @cached_property

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -50,7 +50,7 @@ def of_one_tap(taps: Sequence[Tap | None], rows: Sequence[int], num_sentences: i
         if set(moving) - {axis} == {last} or fixed_length:
             return _joined(there, rows, axis, last)
     if len(moving) == 1 and _sizes(there, moving[0]) == list(accumulate(rows)):
-        return Pieces(replace(there[-1], order=first.order), (there[-1],))
+        return Pieces(there[-1]._replace(order=first.order), (there[-1],))
     if axis is not None:
         return _joined(there, rows, axis) if set(moving) <= {axis} else "each step sees other keys"
     if len(moving) == 1 and _sizes(there, moving[0]) == [num_sentences * size for size in rows]:
@@ -85,7 +85,7 @@ def _joined(taps: list[Tap], rows: Sequence[int], axis: int, keys: int | None = 
     shape[axis] = batch * sum(rows)
     if keys is not None:
         shape[keys] = sum(rows)
-    tap = replace(taps[0], shape=tuple(shape), statistics=pooled(taps))
+    tap = taps[0]._replace(shape=tuple(shape), statistics=pooled(taps))
     return Pieces(tap, tuple(taps), axis, tuple(rows), keys, batch)
 
 

@@ -1,6 +1,8 @@
 """Statistics and the hash of one tensor, in one pass over blocks that stay in the processor's cache."""
 
 import math
+from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
@@ -37,47 +39,56 @@ def _rows_of_products(left: Bits, right: Bits) -> Bits:
     return np.asarray(np.matmul(left[:, None, :], right[:, :, None]))
 
 
-class _Sums:
-    """Running sums over the finite elements of a tensor's blocks."""
+class _Sums(NamedTuple):
+    """Over the finite elements of a block."""
 
-    def __init__(self) -> None:
-        self.minimum, self.maximum = math.inf, -math.inf
-        self.total = self.squares = 0.0
-        self.num_finite = self.num_nan = self.num_inf = 0
+    minimum: float
+    maximum: float
+    total: float
+    squares: float
+    num_finite: int
+    num_nan: int = 0
+    num_inf: int = 0
 
-    def add(self, numbers: Bits) -> None:
-        if numbers.dtype.kind == "c":
-            numbers = np.abs(numbers.astype(np.complex128))
-        elif numbers.dtype.kind not in "f":
-            numbers = numbers.astype(np.float64)
-        low, high = float(np.minimum.reduce(numbers)), float(np.maximum.reduce(numbers))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            num_nan = int(np.isnan(numbers).sum())
-            self.num_nan += num_nan
-            self.num_inf += int(np.isinf(numbers).sum())
-            numbers = numbers[np.isfinite(numbers)]
-            if not len(numbers):
-                return
-            low, high = float(numbers.min()), float(numbers.max())
+    def and_of(self, other: "_Sums") -> "_Sums":
+        low, high = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        total, squares = self.total + other.total, self.squares + other.squares
+        num_nan, num_inf = self.num_nan + other.num_nan, self.num_inf + other.num_inf
+        return _Sums(low, high, total, squares, self.num_finite + other.num_finite, num_nan, num_inf)
+
+
+_NOTHING = _Sums(math.inf, -math.inf, 0.0, 0.0, 0)
+
+
+def _sums(numbers: Bits) -> _Sums:
+    if numbers.dtype.kind == "c":
+        numbers = np.abs(numbers.astype(np.complex128))
+    elif numbers.dtype.kind not in "f":
+        numbers = numbers.astype(np.float64)
+    low, high = float(np.minimum.reduce(numbers)), float(np.maximum.reduce(numbers))
+    num_nan = num_inf = 0
+    if not (math.isfinite(low) and math.isfinite(high)):
+        num_nan, num_inf = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+        numbers = numbers[np.isfinite(numbers)]
+        if not len(numbers):
+            return _NOTHING._replace(num_nan=num_nan, num_inf=num_inf)
+        low, high = float(numbers.min()), float(numbers.max())
+    squares = _dot(numbers, numbers)
+    if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
+        numbers = numbers.astype(np.float64)
         squares = _dot(numbers, numbers)
-        if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
-            numbers = numbers.astype(np.float64)
-            squares = _dot(numbers, numbers)
-        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
-        self.total += _dot(numbers, _ONES) if numbers.dtype == np.float32 else float(numbers.sum())  # BLAS is faster
-        self.squares += squares
-        self.num_finite += len(numbers)
+    total = _dot(numbers, _ONES) if numbers.dtype == np.float32 else float(numbers.sum())  # BLAS is faster
+    return _Sums(low, high, total, squares, len(numbers), num_nan, num_inf)
 
-    def spread(self) -> tuple[float, float]:
-        """Mean and standard deviation (of the population)."""
-        if not self.num_finite:
-            return math.nan, math.nan
-        mean = self.total / self.num_finite
-        if self.minimum == self.maximum:
-            return mean, 0.0
-        if math.isinf(self.squares):
-            return mean, math.inf
-        return mean, math.sqrt(max(self.squares / self.num_finite - mean * mean, 0.0))
+
+def _spread(sums: _Sums) -> tuple[float, float]:
+    """Mean and standard deviation (of the population)."""
+    mean = sums.total / sums.num_finite
+    if sums.minimum == sums.maximum:
+        return mean, 0.0
+    if math.isinf(sums.squares):
+        return mean, math.inf
+    return mean, math.sqrt(max(sums.squares / sums.num_finite - mean * mean, 0.0))
 
 
 def statistics(bits: Bits, dtype: str) -> Statistics:
@@ -87,15 +98,16 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
     where it is less than a hundredth of the mean. Squares that leave float64 (of 1e200) make `l2` and `std` infinite,
     or zero. An empty tensor has NaN everywhere and an l2 of zero.
     """
-    sums = _Sums()
     digest = xxhash.xxh3_64()
     length = BLOCK_BYTES // bits.itemsize
-    for start in range(0, len(bits), length):
-        block = bits[start : start + length]
-        digest.update(block.view(np.uint8))  # type: ignore[arg-type]
-        with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
-            sums.add(decode(block, dtype))
-    mean, std = sums.spread()
-    minimum, maximum = (sums.minimum, sums.maximum) if sums.num_finite else (math.nan, math.nan)
-    counts = sums.num_nan, sums.num_inf
-    return Statistics(minimum, maximum, mean, std, math.sqrt(sums.squares), *counts, digest.intdigest())
+    of_blocks = []
+    with np.errstate(all="ignore"):  # a signalling NaN, squares of 1e200: counted or said above, no warning
+        for start in range(0, len(bits), length):
+            block = bits[start : start + length]
+            digest.update(block.view(np.uint8))  # type: ignore[arg-type]
+            of_blocks.append(_sums(decode(block, dtype)))
+    sums = reduce(_Sums.and_of, of_blocks) if of_blocks else _NOTHING
+    counts = sums.num_nan, sums.num_inf, digest.intdigest()
+    if not sums.num_finite:
+        return Statistics(math.nan, math.nan, math.nan, math.nan, 0.0, *counts)
+    return Statistics(sums.minimum, sums.maximum, *_spread(sums), math.sqrt(sums.squares), *counts)

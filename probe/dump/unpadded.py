@@ -5,7 +5,6 @@ lie along another axis, or flattened with their padding (maybe sorted by expert)
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -49,7 +48,7 @@ class Unpadded(View):
         if not self._is_padded(tap):
             return tap
         bits = self.bits(tap)
-        return replace(tap, shape=bits.shape, statistics=statistics(np.ascontiguousarray(bits).reshape(-1), tap.dtype))
+        return tap._replace(shape=bits.shape, statistics=statistics(np.ascontiguousarray(bits).reshape(-1), tap.dtype))
 
     def bits(self, tap: Tap) -> Bits:
         recorded = self._recorded.tap(tap.name, tap.step)

@@ -94,9 +94,8 @@ class DumpWriter:
         self.add_measured(measured, flat)
         return measured
 
-    def add_measured(self, tap: Tap, bits: Bits) -> None:
-        """Store the bits of a tap whose statistics are known."""
-        flat = np.ascontiguousarray(bits).reshape(-1)
+    def add_measured(self, tap: Tap, flat: Bits) -> None:
+        """Store the bits of a tap whose statistics are known: one axis, C order."""
         self._store_tap(tap, tap.dtype, tap.shape, flat)
         self._append(tap)
         self.num_bytes += flat.nbytes

@@ -1,6 +1,5 @@
 """What is in a dump, as JSON data."""
 
-from dataclasses import asdict
 from typing import Any
 
 from probe.dump import Dump
@@ -21,11 +20,15 @@ def contents(dump: Dump) -> dict[str, Any]:
         "steps": dump.steps,
         "past": [dump.past[step] for step in dump.steps],
         "detail": dump.detail.to_json(),
-        "taps": [asdict(tap) for tap in (*dump.taps, *dump.gradients)],
+        "taps": [_tap(tap) for tap in (*dump.taps, *dump.gradients)],
         "weights": len(dump.weights),
     }
 
 
 def one_tap(dump: Dump, tap: Tap) -> dict[str, Any]:
     values = dump.read(tap).reshape(-1)[:SAMPLE].tolist() if dump.has_values(tap) else None
-    return {**asdict(tap), "values": values}
+    return {**_tap(tap), "values": values}
+
+
+def _tap(tap: Tap) -> dict[str, Any]:
+    return {**tap._asdict(), "statistics": tap.statistics._asdict()}

@@ -1,6 +1,5 @@
 """Candidates that are only a dump of a foreign runtime: some outputs under names of its own, and nothing else."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ def outputs_of(dump: Dump, path: Path, *, weights: bool) -> None:
             writer.add_input(0, name, bits, dtype)
         for tap in dump.taps:
             if not tap.is_input:
-                writer.add(replace(tap, module_class=""), dump.bits(tap))
+                writer.add(tap._replace(module_class=""), dump.bits(tap))
         if weights:
             writer.add_weights(dump.weights, dump.sketches, {})
 

@@ -138,6 +138,6 @@ def test_a_table_that_claims_far_more_than_the_file_holds_is_not_believed(tmp_pa
         measured = writer.add(tap("0:out", smooth((2, 2)), "float32"), smooth((2, 2)))
     with h5py.File(tmp_path / "x.h5", "r+") as file:
         chunked(zlib.compress(bytes(1 << 18)), chunks=(1, 1 << 16), shape=shape)(file)
-    claimed = type(measured)(**{name: getattr(measured, name) for name in measured.__slots__} | {"shape": shape})
+    claimed = measured._replace(shape=shape)
     with Dump(tmp_path / "x.h5") as dump, pytest.raises(ProbeError, match="claims to be more"):
         dump.bits(claimed)

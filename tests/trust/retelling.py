@@ -1,7 +1,6 @@
 """A dump told again with something else in it: how a mistake of recording is planted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def retold(
         for tap in dump.taps:
             bits = retell(dump, tap)
             if bits is not None:
-                writer.add(replace(tap, shape=bits.shape), np.ascontiguousarray(bits))
+                writer.add(tap._replace(shape=bits.shape), np.ascontiguousarray(bits))
     return path
 
 

@@ -83,7 +83,7 @@ def renamed(source: Path, path: Path, name: Any) -> Path:
         for input_name, (bits, dtype) in dump.inputs().items():
             writer.add_input(0, input_name, bits, dtype)
         for tap in dump.taps:
-            writer.add(replace(tap, name=told(tap.name), module=told(tap.module)), dump.bits(tap))
+            writer.add(tap._replace(name=told(tap.name), module=told(tap.module)), dump.bits(tap))
     return path
 
 

@@ -4,6 +4,6 @@
 a command runs.
 """
 
-from probe.commands import demo, diff, dump, env, import_, map, selftest, show
+from probe.commands import demo, diff, dump, env, import_, map, selftest, show, tui
 
-COMMANDS = (demo, dump, import_, diff, map, selftest, show, env)
+COMMANDS = (demo, dump, import_, diff, tui, map, selftest, show, env)

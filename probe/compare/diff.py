@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.align.audit import audit
-from probe.align.functions import with_functions
-from probe.align.pairs import align_modules
-from probe.align.table import apply_table
-from probe.align.table.chosen import with_fitting_table
+from probe.align.whole import aligned
 from probe.compare.approximate import approximate_place, arithmetic, quantized_modules
 from probe.compare.gradients import compare_gradients
 from probe.compare.less import next_commands, not_seen, told_by_less
@@ -16,8 +13,6 @@ from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.compare.uncaptured import with_uncaptured
 from probe.dump import Dump
-from probe.dump.joined import side_by_side
-from probe.dump.unpadded import unpadded_like
 from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
@@ -54,14 +49,8 @@ def diff(
     cannot be compared; with `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
     """
     with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
-        ours, theirs = side_by_side(recorded, candidate)
-        theirs = unpadded_like(theirs, ours)
-        matches, mapping = align_modules(ours, theirs)
-        if table is not None:
-            mapping, chosen = apply_table(Path(table), mapping, ours, theirs), ""
-        else:
-            mapping, chosen = with_fitting_table(mapping, ours, theirs)
-        mapping = with_functions(mapping, matches, ours, theirs)
+        whole = aligned(recorded, candidate, Path(table) if table is not None else None)
+        ours, theirs, mapping = whole.reference, whole.candidate, whole.mapping
         checks = (*told_by_less(ours, theirs), *trust(ours, theirs, mapping))
         stop_at_failure(checks, f"{reference_path} and {candidate_path}", anyway=trust_anyway)
         weights = audit(ours, theirs, mapping) if ours.weights and theirs.weights else ()
@@ -111,7 +100,7 @@ def diff(
             unjudged=unjudged,
             weights=weights,
             notes=(
-                *notes(mapping, errors or (), elsewhere, chosen),
+                *notes(mapping, errors or (), elsewhere, whole.chosen),
                 *not_seen(rows),
                 *not_in_sequence(ours, theirs),
                 *hidden,

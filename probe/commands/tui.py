@@ -1,0 +1,80 @@
+"""Browse a comparison, or one dump, in the terminal: opens on the first divergence.
+
+The two are compared first, as 'probe diff' does it and with its errors; a report that 'probe diff --json' wrote is
+taken instead with --report, and the screen is there at once. '?' shows the keys, 'q' leaves.
+
+examples:
+  probe tui ref.h5 cand.h5
+  probe tui ref.h5
+  probe diff ref.h5 cand.h5 --json > report.json; probe tui ref.h5 cand.h5 --report report.json
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from probe.commands.arguments import file
+
+if TYPE_CHECKING:
+    from probe.report import Report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reference_dump", type=file, metavar="REF", help="dump of the run taken as true")
+    parser.add_argument("candidate_dump", type=file, nargs="?", metavar="CAND", help="dump of the run under suspicion")
+    parser.add_argument("--report", type=file, metavar="FILE.json", help="what 'probe diff REF CAND --json' printed")
+    parser.add_argument("--map", type=file, metavar="FILE.toml", help="a mapping table")
+    parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
+
+
+def run(args: argparse.Namespace) -> bool:
+    from probe.dump import Dump
+    from probe.errors import ProbeError
+    from probe.report import Verdict
+
+    _check_terminal()
+    if args.candidate_dump is None:
+        for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
+            if given:
+                raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
+        from tui.app import run as browse
+
+        with Dump(args.reference_dump) as dump:
+            taps = dump.taps
+        if not taps:
+            raise ProbeError(f"{args.reference_dump} holds no tap", hint="record it again")
+        browse(None, taps, args.reference_dump, None, None)
+        return False
+    for path in (args.reference_dump, args.candidate_dump):
+        Dump(path).close()
+    report = _report(args)
+    from tui.app import run as browse
+
+    browse(report, (), args.reference_dump, args.candidate_dump, args.map)
+    return report.verdict is Verdict.DIVERGED
+
+
+def _report(args: argparse.Namespace) -> "Report":
+    from probe.errors import ProbeError
+
+    if args.report is not None:
+        from probe.saved_report import read_report
+
+        if args.no_replay:
+            raise ProbeError("--no-replay has no effect with --report", hint="leave one of the two away")
+        return read_report(args.report)
+    from probe.compare import diff
+    from probe.render.progress import Progress
+
+    with Progress(quiet=args.quiet) as progress:
+        return diff(
+            args.reference_dump, args.candidate_dump, table=args.map, replay=not args.no_replay, progress=progress
+        )
+
+
+def _check_terminal() -> None:
+    import sys
+
+    from probe.errors import ProbeError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ProbeError("there is no terminal to browse in", hint="probe diff REF CAND, or probe show FILE, print")

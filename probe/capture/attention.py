@@ -4,9 +4,9 @@ One call of scaled_dot_product_attention, or softmax of a product of two activat
 whose result is multiplied by a third: both are `@attention` of the module whose code multiplies query and key.
 
 B sentences, H heads, T queries, S keys, D channels. Ports: `in.query` [B, H, T, D]; `in.key` and `in.value` (before
-they are repeated for several query heads); `in.mask`; numbers as 0-d tensors, `in.scale`, `in.softcap`, and those flags
-of the fused function that are not what they are by default; `out.scores` and `out.probabilities` [B, H, T, S] where
-there are such tensors; `out` [B, H, T, D].
+they are repeated for several query heads); `in.mask` (of a boolean one True where a key is seen); numbers as 0-d
+tensors, `in.scale`, `in.softcap`, and those flags of the fused function that are not what they are by default;
+`out.scores` and `out.probabilities` [B, H, T, S] where there are such tensors; `out` [B, H, T, D].
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ from probe.capture.functions import Function, Kind, is_weight
 from probe.capture.hooks import Call
 from probe.capture.living import Living
 from probe.capture.repeated import Repeated, repeated, turned
-from probe.capture.scores import Scores, Seen, carried
+from probe.capture.scores import Mask, Scores, Seen, carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Attention:
                 return
             key = self._plain("in.key", right, is_turned=True)
             added = (args[0],) if function.name == "baddbmm" else ()
-            self._known.note(result, Scores(owner, Seen("in.query", left), key, masks=added))
+            self._known.note(result, Scores(owner, Seen("in.query", left), key, masks=tuple(map(Mask, added))))
 
     def _mixed(
         self, known: _Probabilities, equation: str, left: torch.Tensor, right: torch.Tensor, result: torch.Tensor
@@ -149,7 +149,7 @@ class Attention:
         query, mask, scale = given["query"], given.get("attn_mask"), given.get("scale")
         tensors = [Seen("in.query", query), self._plain("in.key", given["key"])]
         tensors.append(_number("in.scale", query.shape[-1] ** -0.5 if scale is None else scale))
-        tensors += _masks((mask,) if isinstance(mask, torch.Tensor) else ())
+        tensors += _masks((Mask(mask),) if isinstance(mask, torch.Tensor) else ())
         tensors += [_number(f"in.{name}", value) for name, value in given.items() if name in _FLAGS and value]
         self._show(owner, [*tensors, self._plain("in.value", given["value"]), Seen("out", result)], None)
 
@@ -171,8 +171,8 @@ def _factors(function: Function, args: tuple[Any, ...]) -> tuple[torch.Tensor, t
     return (given[0], given[1]) if function.name != "einsum" or len(given) == 2 else None
 
 
-def _masks(masks: Iterable[torch.Tensor]) -> list[Seen]:
-    return [Seen(f"in.mask.{index}" if index else "in.mask", mask) for index, mask in enumerate(masks)]
+def _masks(masks: Iterable[Mask]) -> list[Seen]:
+    return [mask.seen(f"in.mask.{index}" if index else "in.mask") for index, mask in enumerate(masks)]
 
 
 def _number(port: str, value: float | bool) -> Seen:

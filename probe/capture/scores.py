@@ -20,6 +20,21 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """What scores were masked with."""
+
+    tensor: torch.Tensor
+    hides: bool = False
+    """Of a boolean one: whether True hides a key from a query (masked_fill), or shows it (the fused function)."""
+
+    def seen(self, port: str) -> Seen:
+        """As the fused function takes it."""
+        if self.hides and self.tensor.dtype == torch.bool:
+            return Seen(port, self.tensor.logical_not())
+        return Seen(port, self.tensor)
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What a tensor is: scores to be, on the way from the product to softmax."""
 
@@ -30,7 +45,7 @@ class Scores:
     last_factor: float = 1.0
     """What they were multiplied by last: before tanh that is 1 / cap."""
     cap: float | None = None
-    masks: tuple[torch.Tensor, ...] = ()
+    masks: tuple[Mask, ...] = ()
     product: Product | None = None
     """How their axes lie, where that is not as matmul has them."""
 
@@ -46,7 +61,8 @@ def carried(known: Scores, name: str, args: tuple[Any, ...], argument: torch.Ten
     others = [other for other in args if other is not argument]
     tensors = [other for other in others if isinstance(other, torch.Tensor) and other.dim()]
     if name in _MASKING and tensors:
-        return replace(known, masks=(*known.masks, tensors[0]))
+        hides = name == "masked_fill" or (name == "where" and argument is args[-1])
+        return replace(known, masks=(*known.masks, Mask(tensors[0], hides)))
     factor = None if known.cap is not None or not others or argument is not args[0] else _factor(name, others[0])
     return known if not factor else replace(known, scale=known.scale * factor, last_factor=factor)
 

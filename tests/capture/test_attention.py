@@ -66,6 +66,34 @@ def test_a_window_is_seen_in_the_mask(tmp_path):
     assert seen == [8, 8, SIZE.tokens]
 
 
+class Masked(nn.Module):
+    """Causal attention of one head; `how` it hides the keys to come."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        scores = x @ x.transpose(-1, -2) * 0.5
+        seen = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+        least = torch.tensor(-1e9)
+        if self.how == "masked_fill":
+            scores = scores.masked_fill(~seen, -1e9)
+        elif self.how == "where it is seen":
+            scores = torch.where(seen, scores, least)
+        elif self.how == "where it is hidden":
+            scores = torch.where(~seen, least, scores)
+        else:
+            return functional.scaled_dot_product_attention(x, x, x, attn_mask=seen, scale=0.5)
+        return scores.softmax(-1) @ x
+
+
+@pytest.mark.parametrize("how", ["masked_fill", "where it is seen", "where it is hidden", "fused"])
+def test_a_boolean_mask_is_true_where_a_key_is_seen(tmp_path, how):
+    values = recorded(tmp_path / "x.h5", Masked(how), {"x": torch.randn(1, 2, 6, 4)})
+    assert values["@attention:in.mask"].equal(torch.ones(6, 6, dtype=torch.bool).tril())
+
+
 def test_mamba_has_no_attention_but_its_activations(tmp_path):
     import transformers
 

@@ -1,12 +1,14 @@
 """The tabs, from the left. A new one is a function in a file of its own, and a line here."""
 
 from tui.scene import Tab
-from tui.tabs.finding import finding
-from tui.tabs.mapping import mapping
-from tui.tabs.numbers import numbers
+from tui.tabs import attention, finding, heatmap, histogram, inputs, mapping, numbers
 
 TABS = (
-    Tab("finding", "Finding", finding, needs_pair=True),
-    Tab("numbers", "Numbers", numbers),
-    Tab("mapping", "Mapping", mapping, needs_pair=True),
+    Tab("finding", "Finding", finding.show, needs_pair=True),
+    Tab("numbers", "Numbers", numbers.show),
+    Tab("histogram", "Histogram", histogram.show),
+    Tab("heatmap", "Map", heatmap.show),
+    Tab("attention", "Attention", attention.show),
+    Tab("inputs", "Inputs", inputs.show, needs_pair=True),
+    Tab("mapping", "Mapping", mapping.show, needs_pair=True),
 )

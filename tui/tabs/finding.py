@@ -12,7 +12,7 @@ from tui.scene import Scene
 from tui.tree import MEANING
 
 
-def finding(scene: Scene, files: Files, width: int) -> RenderableType:
+def show(scene: Scene, files: Files, width: int) -> RenderableType:
     assert scene.report is not None
     found = findings_at(scene.report, scene.node.module)
     if not found:

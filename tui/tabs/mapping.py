@@ -9,7 +9,7 @@ from tui.reading import Files
 from tui.scene import NOTHING, Scene, both_of
 
 
-def mapping(scene: Scene, files: Files, width: int) -> RenderableType:
+def show(scene: Scene, files: Files, width: int) -> RenderableType:
     both = both_of(scene, files)
     if both is None:
         return NOTHING

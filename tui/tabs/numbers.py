@@ -17,7 +17,7 @@ WORST = 8
 """Elements that are listed."""
 
 
-def numbers(scene: Scene, files: Files, width: int) -> RenderableType:
+def show(scene: Scene, files: Files, width: int) -> RenderableType:
     both = both_of(scene, files)
     if both is None or scene.entry is None:
         return NOTHING

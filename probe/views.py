@@ -1,0 +1,98 @@
+"""What a picture of two tensors shows: pure functions of arrays, for a terminal and for a page alike.
+
+B sentences, H heads, T tokens, C channels. Differences are candidate - reference.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.generic]
+Grid = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of both sides over the same bins; of finite numbers alone."""
+
+    edges: Grid
+    """One more than there are bins."""
+    reference: NDArray[np.int64]
+    candidate: NDArray[np.int64] | None
+    """None of a lone tensor."""
+    num_nonfinite: int
+    """Of both sides: in no bin."""
+
+
+def histogram(reference: Numbers, candidate: Numbers | None, num_bins: int) -> Histogram:
+    """Bins of equal width over all finite numbers of both sides; complex numbers by their absolute value."""
+    sides = [_real(side) for side in (reference, candidate) if side is not None]
+    finite = [side[np.isfinite(side)] for side in sides]
+    some = [side for side in finite if side.size]
+    low = min((float(side.min()) for side in some), default=0.0)
+    high = max((float(side.max()) for side in some), default=1.0)
+    edges = np.linspace(low, high if high > low else low + 1.0, num_bins + 1)
+    counts = [np.histogram(side, edges)[0].astype(np.int64) for side in finite]
+    num_left = sum(side.size for side in sides) - sum(side.size for side in finite)
+    return Histogram(edges, counts[0], counts[1] if len(counts) > 1 else None, num_left)
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Which axes of a tensor mean what."""
+
+    tokens: int
+    channels: int
+    heads: int | None
+    """None where it has no such axis."""
+
+
+def axes(shape: tuple[int, ...], num_tokens: int) -> Axes:
+    """Of two axes and more. [B, T, C], [B, T, H, D], [B, H, T, D], [B, H, T, T]: the last axis has channels (or keys),
+    and tokens lie along the first other one of `num_tokens` after the sentences; of [T, C] along the first."""
+    inner = range(0 if len(shape) == 2 else 1, len(shape) - 1)
+    tokens = next((axis for axis in inner if shape[axis] == num_tokens), None)
+    if tokens is None:
+        tokens = len(shape) - 2
+    others = [axis for axis in inner if axis != tokens]
+    return Axes(tokens, len(shape) - 1, others[0] if len(shape) == 4 and others else None)
+
+
+def difference_grid(reference: Numbers, candidate: Numbers, rows: int, columns: int) -> Grid:
+    """Root mean square of the difference by two axes, over the root mean square of the whole reference (over 1 where
+    that is zero). What is NaN or infinite on one side alone is infinite; on both sides alike it is no difference."""
+    r, c = _real(reference), _real(candidate)
+    with np.errstate(all="ignore"):
+        apart = np.where((r == c) | (np.isnan(r) & np.isnan(c)), 0.0, np.abs(c - r))
+        apart[np.isnan(apart)] = np.inf
+        finite = r[np.isfinite(r)]
+        size = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
+        others = tuple(axis for axis in range(r.ndim) if axis not in (rows, columns))
+        grid = np.sqrt(np.mean(apart**2, axis=others)) / (size or 1.0)
+    return np.asarray(grid if rows < columns else grid.T, np.float64)
+
+
+def shrunk(grid: Grid, num_rows: int, num_columns: int) -> Grid:
+    """The largest of each block: no cell that stands out is lost."""
+    for axis, most in ((0, num_rows), (1, num_columns)):
+        size = grid.shape[axis]
+        if size > most:
+            starts = np.arange(most) * size // most
+            grid = np.maximum.reduceat(grid, starts, axis=axis)
+    return grid
+
+
+def onset(grid: Grid, floor: float) -> int | None:
+    """The first row that is more like the worst one than like `floor`: above their geometric mean. None where no row
+    is above ten times the floor."""
+    rows = grid.max(axis=1)
+    worst = float(rows.max(initial=0.0))
+    if not worst > 10 * floor:
+        return None
+    between = np.sqrt(floor * worst) if np.isfinite(worst) else worst
+    return int(np.flatnonzero(rows >= between)[0])
+
+
+def _real(numbers: Numbers) -> NDArray[np.float64]:
+    return np.abs(numbers) if numbers.dtype.kind == "c" else numbers.astype(np.float64)

@@ -77,6 +77,13 @@ class Files:
         self.opened()
         return self._mapping
 
+    def partners(self, module: str) -> list[str]:
+        """Within `ask` alone. The module's name in each dump; the reference's where the candidate has none."""
+        if len(self.opened()) == 1:
+            return [module]
+        pairs = (pair for pair in self._pairs.values() if pair.reference.module == module)
+        return [module, next((pair.sources[0].tap.module for pair in pairs), module)]
+
     def opened(self) -> list[Dump]:
         """Within `ask` alone. The reference first."""
         for path, identity in zip(self._paths, self._identity, strict=True):

@@ -76,8 +76,9 @@ class Node:
         return max(self.entries, key=weight, default=None)
 
     def value(self, figure: Figure) -> Value:
-        """The largest of its own taps'; NaN counts as that."""
-        known = [value for entry in self.entries if (value := entry.values.get(figure.key)) is not None]
+        """The largest of its own taps'; of a module at fault, of those inside it too. NaN counts as the largest."""
+        own = (entry for node in (self.walk() if self.mark is Mark.OWN else (self,)) for entry in node.entries)
+        known = [value for entry in own if (value := entry.values.get(figure.key)) is not None]
         return next((value for value in known if math.isnan(value)), max(known, default=None))
 
     def walk(self) -> Iterator["Node"]:

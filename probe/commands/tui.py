@@ -36,21 +36,22 @@ def run(args: argparse.Namespace) -> bool:
         for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
             if given:
                 raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
-        from tui.app import run as browse
+        from tui.app import ProbeApp, Subject
 
         with Dump(args.reference_dump) as dump:
             taps = dump.taps
         if not taps:
             raise ProbeError(f"{args.reference_dump} holds no tap", hint="record it again")
-        browse(None, taps, args.reference_dump, None, None)
+        ProbeApp(Subject(args.reference_dump), None, taps).run()
         return False
     for path in (args.reference_dump, args.candidate_dump):
         Dump(path).close()
     report = _report(args)
-    from tui.app import run as browse
+    from tui.app import ProbeApp, Subject
 
-    browse(report, (), args.reference_dump, args.candidate_dump, args.map)
-    return report.verdict is Verdict.DIVERGED
+    flags = ("--no-replay",) if args.no_replay else ()
+    last = ProbeApp(Subject(args.reference_dump, args.candidate_dump, args.map, flags), report).run() or report
+    return last.verdict is Verdict.DIVERGED
 
 
 def _report(args: argparse.Namespace) -> "Report":

@@ -57,8 +57,13 @@ def next_commands(ours: Dump, theirs: Dump, mapping: Mapping, first: Place | Non
     if first is None or (ours.detail.is_whole and theirs.detail.is_whole):
         return ()
     block = _block(first.module)
-    other = next((p.sources[0].tap.module for p in mapping.pairs if p.reference.module == block), _block(first.module))
-    return _record(ours, block, ours), _record(theirs, other, ours)
+    other = next((p.sources[0].tap.module for p in mapping.pairs if p.reference.module == block), block)
+    return commands_in_full([ours, theirs], [block, other])
+
+
+def commands_in_full(dumps: Sequence[Dump], modules: Sequence[str]) -> tuple[str, ...]:
+    """What records these modules of each dump once more, with all values; every run is fed as the first dump's was."""
+    return tuple(_record(dump, module, dumps[0]) for dump, module in zip(dumps, modules, strict=True))
 
 
 def _block(module: str) -> str:

@@ -55,7 +55,7 @@ def proposals(
         name = f"{pair.reference.module}:{pair.reference.port}"
         if name not in known and (made is None or not same_pair(made, pair)):
             known.add(name)
-            row = _tap_row(pair, len(pairs) + len(found) + 1)
+            row = tap_row(pair, len(pairs) + len(found) + 1)
             if row:
                 found.append(Proposal(row, _reasons(pair), _confidence(pair, matches)))
     first = {name: index for index, name in reversed([*enumerate(tap.module for tap in reference.module_taps)])}
@@ -103,7 +103,7 @@ def _module_rows(matches: dict[str, Match], pairs: list[Pair], reference: Dump) 
         yield Proposal(row, _reasons(pair), _confidence(pair, matches))
 
 
-def _tap_row(pair: Pair, number: int) -> Row | None:
+def tap_row(pair: Pair, number: int) -> Row | None:
     if not _writable(pair):
         return None
     candidates = tuple(f"{source.tap.module}:{source.tap.port}{_ranges(source)}" for source in pair.sources)

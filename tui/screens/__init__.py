@@ -1,0 +1,1 @@
+"""What lies over the two panes for a while: a file each."""

@@ -1,0 +1,124 @@
+"""The mapping's row of a tap: changed by hand, tried on the data at every change, and saved into the table."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static, TextArea
+
+from probe.align.mapping import candidate_values
+from probe.align.table.apply import pairs_of_table
+from probe.align.table.one_row import row_text, with_row
+from probe.align.table.read import parse_table, read_text
+from probe.align.table.save import save
+from probe.dump.unpadded import kept_tokens
+from probe.errors import ProbeError
+from probe.metrics import compare
+from probe.render.findings import number
+from probe.render.printable import printable
+from tui.reading import Files
+
+PAUSE = 0.2
+"""Seconds without a key before a row is tried."""
+SHOWN = 6
+"""Pairs of a row that are tried: a template may stand for hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a row would do."""
+
+    lines: tuple[str, ...]
+    fits: bool
+
+
+class RowScreen(ModalScreen[Path | None]):
+    """Gives the table's path where it was saved."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "Save and compare again", priority=True),
+        Binding("escape", "dismiss", "Back", priority=True),
+    ]
+
+    def __init__(self, row: str, files: Files, table: Path) -> None:
+        """`row`: its TOML. `table`: where it is saved; it need not be there."""
+        super().__init__()
+        self._row = row
+        self._files = files
+        self._table = table
+        self.fits = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="sheet") as sheet:
+            sheet.border_title = f"row of {printable(str(self._table))}"
+            yield TextArea(self._row, id="row", soft_wrap=True)
+            yield Static("", id="trial", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one(TextArea).focus()
+        self._try(self._row)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return None if action == "save" and not self.fits else True
+
+    @on(TextArea.Changed)
+    def _changed(self, event: TextArea.Changed) -> None:
+        self._try(event.text_area.text)
+
+    @work(exclusive=True)
+    async def _try(self, text: str) -> None:
+        self.fits = False
+        self.refresh_bindings()
+        await asyncio.sleep(PAUSE)
+        trial = await asyncio.wrap_future(self._files.ask(lambda files: tried(text, files)))
+        self.fits = trial.fits
+        style = "" if trial.fits else "yellow"
+        self.query_one("#trial", Static).update(Text("\n".join(map(printable, trial.lines)), style=style))
+        self.refresh_bindings()
+
+    def action_save(self) -> None:
+        if not self.fits:
+            return
+        try:
+            before = read_text(self._table) if self._table.exists() else ""
+            save(self._table, with_row(before, self.query_one(TextArea).text))
+        except ProbeError as error:
+            self.query_one("#trial", Static).update(Text(printable(str(error)), style="yellow"))
+            return
+        self.dismiss(self._table)
+
+
+def tried(text: str, files: Files) -> Trial:
+    """In the thread that reads the files: what the row pairs, in which shapes, and how far the two then are apart."""
+    try:
+        ours, theirs = files.opened()
+        applied = pairs_of_table(parse_table(text, "the row"), ours, theirs)
+        if applied.problems:
+            return Trial(tuple(f"{one.message}  ({one.hint})" for one in applied.problems), fits=False)
+        pairs = list(applied.pairs.values())
+        lines = [f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} of taps"]
+        for pair in pairs[:SHOWN]:
+            kept = kept_tokens(ours, pair.reference.step) if pair.layout.unpadded else None
+            sums = compare(ours.read(pair.reference), candidate_values(pair, theirs, kept))
+            shapes = " + ".join(str(list(source.tap.shape)) for source in pair.sources)
+            lines.append(f"{pair.reference.name} {list(pair.reference.shape)}  <-  {pair.candidate_name} {shapes}")
+            lines.append(f"    relative error {number(sums.rel_l2)}, cosine {sums.cosine:.6f}")
+        return Trial(tuple(lines), fits=bool(pairs))
+    except ProbeError as error:
+        return Trial((str(error), error.hint or ""), fits=False)
+
+
+def row_of(files: Files, step: int, tap: str) -> str:
+    """In the thread that reads the files: the row as it stands; an empty one for a tap without a counterpart."""
+    pair = files.pairs.get((step, tap))
+    if pair is not None:
+        return row_text(pair)
+    return f'[[pair]]\nreference = "{tap}"\ncandidate = ""\n'

@@ -46,8 +46,8 @@ class Subject:
     """Of `probe diff`, for the two to be compared again."""
 
 
-class ProbeApp(App[Report | None]):
-    """Browses a report over two dumps, or a lone dump's taps; gives the last report."""
+class ProbeApp(App[None]):
+    """Browses a report over two dumps, or a lone dump's taps."""
 
     CSS_PATH = "style.tcss"
     TITLE = "probe"
@@ -66,6 +66,7 @@ class ProbeApp(App[Report | None]):
         super().__init__()
         self.subject = subject
         self.report = report
+        """The latest: a mapping's row may have been changed."""
         self._taps = taps
         self.files = Files(subject.reference, subject.candidate, subject.table)
 

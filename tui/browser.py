@@ -66,8 +66,10 @@ class Browser(Horizontal):
         self.figures = tuple(one for one in OF_PAIRS if is_replayed or one is not RATIO) if report else (RMS,)
         self.figure = self.figures[0]
         self.tree_root = self._tree()
+        self._looked_at: Node | None = None
+        """The cursor may be further already: it says so by a message."""
         self._chosen = 0
-        """Of the taps of the module under the cursor, the one that is looked at."""
+        """Of the module's taps the one that is looked at."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="left"):
@@ -100,7 +102,7 @@ class Browser(Horizontal):
     @property
     def scene(self) -> Scene | None:
         """What the right pane is about."""
-        node = self.current
+        node = self._looked_at
         entry = node.entries[self._chosen] if node and node.entries else None
         return Scene(node, entry, self.report, self.step) if node else None
 
@@ -133,7 +135,7 @@ class Browser(Horizontal):
 
     @on(ModuleList.Moved)
     def _moved(self, event: ModuleList.Moved) -> None:
-        node = event.node
+        node = self._looked_at = event.node
         self._chosen = node.entries.index(node.shown) if node.shown else 0
         self.query_one(Depth).mark(next((i for i, one in enumerate(self._ordered) if one.order >= node.order), 0))
         self._show()
@@ -185,8 +187,8 @@ class Browser(Horizontal):
             self.view = replace(self.view, folded=self.view.folded ^ {self.current.module})
 
     def action_tap(self, by: int) -> None:
-        if self.current is not None and self.current.entries:
-            self._chosen = (self._chosen + by) % len(self.current.entries)
+        if self._looked_at is not None and self._looked_at.entries:
+            self._chosen = (self._chosen + by) % len(self._looked_at.entries)
             self._show()
 
     def action_tab(self, by: int) -> None:

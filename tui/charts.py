@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from rich.style import Style
 from rich.text import Text
 
 from probe.views import Grid, shrunk
@@ -10,6 +11,9 @@ from tui import heat
 from tui.depth import BARS
 
 SHADES = " \N{MIDDLE DOT}\N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}"
+
+
+PAPER = heat.colour(0.0)
 
 
 def bars(counts: Sequence[float], height: int, style: str = "") -> Text:
@@ -35,7 +39,7 @@ def _line(levels: Grid) -> Text:
     line = Text(no_wrap=True)
     for level in levels:
         shade = SHADES[min(int(level * len(SHADES)), len(SHADES) - 1)]
-        line.append(shade, heat.style(float(level)))
+        line.append(shade, Style(color=heat.colour(float(level)), bgcolor=PAPER))
     return line
 
 

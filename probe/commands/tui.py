@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> bool:
     from tui.app import ProbeApp, Subject
 
     flags = ("--no-replay",) if args.no_replay else ()
-    last = ProbeApp(Subject(args.reference_dump, args.candidate_dump, args.map, flags), report).run() or report
-    return last.verdict is Verdict.DIVERGED
+    app = ProbeApp(Subject(args.reference_dump, args.candidate_dump, args.map, flags), report)
+    app.run()
+    return app.report is not None and app.report.verdict is Verdict.DIVERGED
 
 
 def _report(args: argparse.Namespace) -> "Report":

@@ -53,7 +53,8 @@ class RowScreen(ModalScreen[Path | None]):
         self._row = row
         self._files = files
         self._table = table
-        self.fits = False
+        self._fitting: str | None = None
+        """The text that was tried last, where it fits: nothing else is saved."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="sheet") as sheet:
@@ -67,7 +68,7 @@ class RowScreen(ModalScreen[Path | None]):
         self._try(self._row)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return None if action == "save" and not self.fits else True
+        return None if action == "save" and self._fitting is None else True
 
     @on(TextArea.Changed)
     def _changed(self, event: TextArea.Changed) -> None:
@@ -75,21 +76,22 @@ class RowScreen(ModalScreen[Path | None]):
 
     @work(exclusive=True)
     async def _try(self, text: str) -> None:
-        self.fits = False
+        self._fitting = None
         self.refresh_bindings()
         await asyncio.sleep(PAUSE)
         trial = await asyncio.wrap_future(self._files.ask(lambda files: tried(text, files)))
-        self.fits = trial.fits
+        self._fitting = text if trial.fits else None
         style = "" if trial.fits else "yellow"
         self.query_one("#trial", Static).update(Text("\n".join(map(printable, trial.lines)), style=style))
         self.refresh_bindings()
 
     def action_save(self) -> None:
-        if not self.fits:
+        text = self.query_one(TextArea).text
+        if text != self._fitting:
             return
         try:
             before = read_text(self._table) if self._table.exists() else ""
-            save(self._table, with_row(before, self.query_one(TextArea).text))
+            save(self._table, with_row(before, text))
         except ProbeError as error:
             self.query_one("#trial", Static).update(Text(printable(str(error)), style="yellow"))
             return

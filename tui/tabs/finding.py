@@ -31,7 +31,7 @@ def _told(finding: Finding) -> list[RenderableType]:
         if value is not None:
             lines.append(Text.assemble((f"{label:<11}", "dim"), printable(str(value))))
     if finding.error_after is not None:
-        fall = f"{number(finding.error_before)} -> {number(finding.error_after)}, once it is planted into the reference"
+        fall = f"{number(finding.error_before)} -> {number(finding.error_after)} once planted into the reference"
         lines.append(Text.assemble(("its error  ", "dim"), fall))
     if finding.share is not None:
         lines.append(Text.assemble(("explains   ", "dim"), f"{percent(finding.share)} of the output's error"))

@@ -1,0 +1,78 @@
+"""What pictures show of two tensors, as data."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from probe.views import Axes, axes, difference_grid, histogram, onset, shrunk
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_both_sides_are_counted_in_the_same_bins():
+    r, c = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 0.0, 0.0, 4.0])
+    found = histogram(r, c, 4)
+    assert found.edges.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert found.reference.tolist() == [1, 1, 1, 1]
+    assert found.candidate.tolist() == [3, 0, 0, 1]
+
+
+@given(arrays.arrays(np.float32, st.integers(0, 50)), st.integers(1, 20))
+def test_every_finite_element_is_in_a_bin_and_every_other_is_counted(r, num_bins):
+    found = histogram(r, None, num_bins)
+    assert found.reference.sum() + found.num_nonfinite == r.size
+    assert found.candidate is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_tokens", "meant"),
+    [
+        ((2, 16, 64), 16, Axes(1, 2, None)),
+        ((16, 64), 16, Axes(0, 1, None)),
+        ((2, 4, 16, 8), 16, Axes(2, 3, 1)),
+        ((2, 16, 4, 8), 16, Axes(1, 3, 2)),
+        ((2, 4, 16, 16), 16, Axes(2, 3, 1)),
+        ((3, 5), 99, Axes(0, 1, None)),
+    ],
+)
+def test_axes_are_told_by_the_number_of_tokens(shape, num_tokens, meant):
+    assert axes(shape, num_tokens) == meant
+
+
+def test_a_grid_is_the_error_of_each_cell_over_the_size_of_the_whole():
+    r = np.ones((2, 4, 6, 3))
+    c = r.copy()
+    c[:, 1, 5, :] += 0.5
+    by_head = difference_grid(r, c, rows=2, columns=1)
+    assert by_head.shape == (6, 4)
+    assert by_head[5, 1] == pytest.approx(0.5)
+    assert by_head.sum() == pytest.approx(0.5)
+
+
+def test_nan_on_one_side_alone_is_infinite_and_on_both_is_no_difference():
+    r, c = np.ones((3, 2)), np.ones((3, 2))
+    r[0, 0] = c[0, 0] = np.nan
+    c[2, 1] = np.nan
+    grid = difference_grid(r, c, 0, 1)
+    assert grid[0, 0] == 0
+    assert np.isinf(grid[2, 1])
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**6))
+def test_shrinking_loses_no_cell_that_stands_out(num_rows, num_columns, rows, columns, place):
+    grid = np.zeros((num_rows, num_columns))
+    grid.flat[place % grid.size] = 1.0
+    small = shrunk(grid, rows, columns)
+    assert small.shape == (min(rows, num_rows), min(columns, num_columns))
+    assert small.max() == 1.0
+    assert small.sum() == 1.0
+
+
+def test_an_error_begins_where_it_is_more_like_the_worst_than_like_the_floor():
+    grid = np.abs(RANDOM.normal(0, 1e-7, (64, 8)))
+    grid[17:] += 0.1
+    assert onset(grid, 6e-8) == 17
+    assert onset(grid[:17], 6e-8) is None
+    assert onset(grid[17:], 6e-8) == 0

@@ -19,10 +19,11 @@ class Terminal:
     def __init__(self, folder, width=110, height=32):
         self._socket = str(folder / "tmux")
         self._run("new-session", "-d", "-x", str(width), "-y", str(height), "sh")
-        self._run("resize-window", "-x", str(width), "-y", str(height))
 
     def _run(self, *words) -> str:
-        done = subprocess.run(["tmux", "-S", self._socket, *words], capture_output=True, text=True, timeout=PATIENCE)
+        known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "TMUX")}
+        command = ["tmux", "-S", self._socket, *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=known)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -69,7 +70,7 @@ def test_it_opens_on_the_answer_and_is_left_by_q(terminal, demo):
     terminal.type("]")
     terminal.wait_for("worst at")
     terminal.type("?")
-    terminal.wait_for("Hide what agrees", "Previous divergence")
+    terminal.wait_for("Hide what agrees", "First divergence")
     terminal.type("?")
     terminal.type("q")
     terminal.wait_for("code 1")

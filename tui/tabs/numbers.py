@@ -54,8 +54,8 @@ def _metrics(scene: Scene) -> Table:
     assert row is not None
     table = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(2):
-        table.add_column(style="dim")
-        table.add_column(justify="right")
+        table.add_column(style="dim", overflow="fold")
+        table.add_column(justify="right", no_wrap=True)
     table.add_row("relative error", number(row.rel_l2), "of its own", number(row.local_error) or "not replayed")
     table.add_row("largest", number(row.max_abs), "floor", number(row.floor))
     table.add_row("NMSE", number(row.nmse), "own / floor", number(row.ratio))

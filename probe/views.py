@@ -94,5 +94,13 @@ def onset(grid: Grid, floor: float) -> int | None:
     return int(np.flatnonzero(rows >= between)[0])
 
 
+def attention_scores(query: Numbers, key: Numbers, scale: float) -> Grid:
+    """query [.., H, T, D] times key [.., G, S, D], scaled: [.., H, T, S]. G divides H: a key serves several heads."""
+    q, k = _real(query), _real(key)
+    if q.ndim > 2 and q.shape[-3] != k.shape[-3]:
+        k = np.repeat(k, q.shape[-3] // k.shape[-3], axis=-3)
+    return np.asarray(q @ np.swapaxes(k, -1, -2) * scale)
+
+
 def _real(numbers: Numbers) -> NDArray[np.float64]:
     return np.abs(numbers) if numbers.dtype.kind == "c" else numbers.astype(np.float64)

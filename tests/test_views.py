@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from probe.views import Axes, axes, difference_grid, histogram, onset, shrunk
+from probe.views import Axes, attention_scores, axes, difference_grid, histogram, onset, shrunk
 
 RANDOM = np.random.default_rng(0)
 
@@ -76,3 +76,11 @@ def test_an_error_begins_where_it_is_more_like_the_worst_than_like_the_floor():
     assert onset(grid, 6e-8) == 17
     assert onset(grid[:17], 6e-8) is None
     assert onset(grid[17:], 6e-8) == 0
+
+
+def test_scores_are_made_of_what_attention_was_given():
+    query, key = RANDOM.normal(size=(1, 4, 5, 3)), RANDOM.normal(size=(1, 2, 6, 3))
+    scores = attention_scores(query, key, 0.5)
+    assert scores.shape == (1, 4, 5, 6)
+    for head in range(4):
+        np.testing.assert_allclose(scores[0, head], query[0, head] @ key[0, head // 2].T * 0.5)

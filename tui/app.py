@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rich.text import Text
 from textual import on, work
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Resize
+from textual.screen import Screen
 from textual.widgets import Footer, HelpPanel, Static
 
 from probe.compare.less import commands_in_full
@@ -92,6 +94,14 @@ class ProbeApp(App[None]):
             return self.report is not None
         return True
 
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette has every key that does something here."""
+        yield from super().get_system_commands(screen)
+        for namespace, binding, enabled, _ in screen.active_bindings.values():
+            if enabled and isinstance(namespace, (ProbeApp, Browser)):
+                does = partial(self.run_action, binding.action, namespace)
+                yield SystemCommand(binding.description, f"key {binding.key_display or binding.key}", does)
+
     @on(Browser.Said)
     def _said(self, event: Browser.Said) -> None:
         self.say(event.words)
@@ -150,9 +160,9 @@ class ProbeApp(App[None]):
 
     @work(exclusive=True, group="compare")
     async def _compare_again(self, table: Path) -> None:
-        self.say(f"comparing again with {table} ...")
         both = str(self.subject.reference), str(self.subject.candidate)
-        outcome = await run_probe(["diff", *both, *self.subject.flags, "--map", str(table), "--json", "-q"])
+        words = ["diff", *both, *self.subject.flags, "--map", str(table), "--json", "-q"]
+        outcome = await run_probe(words, lambda seconds: self.say(f"comparing again with {table}: {seconds} s ..."))
         if outcome.code not in (0, 1):
             self.say(outcome.told.strip().replace("\n", "  "))
             return

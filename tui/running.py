@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +18,21 @@ class Outcome:
     """What it said on stderr."""
 
 
-async def run_probe(words: Sequence[str]) -> Outcome:
-    """`words` follow "probe". The process ends with the task that waits for it."""
+async def run_probe(words: Sequence[str], waiting: Callable[[int], None]) -> Outcome:
+    """`words` follow "probe". The process ends with the task that waits for it; `waiting` is told the seconds so far,
+    each second."""
     command = [sys.executable, "-m", "probe", *words]
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    answer = asyncio.ensure_future(child.communicate())
     try:
-        output, told = await child.communicate()
+        for seconds in count():
+            waiting(seconds)
+            if (await asyncio.wait([answer], timeout=1.0))[0]:
+                break
+        output, told = answer.result()
     except BaseException:
+        answer.cancel()
         if child.returncode is None:
             child.kill()
             await child.wait()

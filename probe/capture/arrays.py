@@ -41,9 +41,10 @@ class ArrayRecorder:
         detail: Detail = WHOLE,
         compress: bool = False,
         force: bool = False,
+        lasting: bool = False,
     ) -> None:
         """`weights` by names `module.weight`, asked for one after the other. `about` are the dump's attributes
-        `target`, `environment` and `config`, all JSON."""
+        `target`, `environment` and `config`, all JSON. `lasting`: as of a Sink."""
         self._selection, self._detail = selection, detail
         self._cut = Cut(detail.tokens)
         self._orders: Counter[int] = Counter()
@@ -58,7 +59,7 @@ class ArrayRecorder:
             told = {"detail": detail.to_json()} if not detail.is_whole else {}
             self._writer.describe(**about, **told)
             self._writer.add_weights(table.weights, table.sketches, table.values)
-            self._sink = Sink(self._writer, detail, pinned=False)
+            self._sink = Sink(self._writer, detail, pinned=False, lasting=lasting)
         except BaseException:
             self._writer.discard()
             raise

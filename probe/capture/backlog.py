@@ -70,14 +70,15 @@ class Backlog:
         self._wait_until(taken, wants_memory=True)
         return self._memory[start : start + num_bytes]  # type: ignore[operator]
 
-    def add(self, work: Work, num_bytes: int | None = None) -> None:
-        """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn."""
+    def add(self, work: Work, num_bytes: int | None = None, *, at_once: bool = False) -> None:
+        """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn. `at_once`: it is
+        worth waking the thread for, if that sleeps."""
         if len(self._jobs) >= MOST_WAITING:
             self.drain()
         with self._lock:
             self._jobs.append((work, num_bytes))
             self._num_bytes += num_bytes or 0
-            if self._enough:
+            if at_once or self._enough:
                 self._work_came.notify()
 
     def drain(self) -> None:

@@ -49,10 +49,14 @@ class Stored:
 class Sink:
     """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
 
-    def __init__(self, writer: DumpWriter, detail: Detail, *, pinned: bool) -> None:
-        """`pinned`: of memory that a device copies into by itself."""
+    def __init__(self, writer: DumpWriter, detail: Detail, *, pinned: bool, lasting: bool = False) -> None:
+        """`pinned`: of memory that a device copies into by itself. `lasting`: a tensor stays as it is until the next
+        one is added, and nothing else runs: it is written while that one is measured."""
         self._writer = writer
         self._detail = detail
+        self._lasting = lasting
+        self._is_writing = False
+        """Whether a lasting tensor may not be written yet."""
         self._backlog = Backlog(CAPACITY, pinned=pinned, idle=writer.flush_if_due)
         self._streams = SideStreams()
         self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
@@ -99,6 +103,7 @@ class Sink:
 
     def _written(self, tensor: torch.Tensor, work: Callable[[Bits], object]) -> int:
         """Have `work` done with the tensor's bits as they are now; their number in bytes."""
+        self._wait_for_the_last()
         num_bytes = num_stored_bytes(tensor)
         if num_bytes <= self._backlog.capacity // 4 and has_streams(tensor.device) and is_ordinary(tensor):
             self._sent(tensor, num_bytes, work)
@@ -132,12 +137,20 @@ class Sink:
         """In this thread, which has the tensor in its processor's cache."""
         bits = to_bits(tensor).reshape(-1)
         stored.tap = stored.tap.measured(statistics(bits, stored.tap.dtype))
+        self._wait_for_the_last()
         if self._detail.has_values:
-            self._backlog.add(partial(self._writer.add_measured, stored.tap, bits))
-            self._backlog.drain()
+            self._backlog.add(partial(self._writer.add_measured, stored.tap, bits), at_once=self._lasting)
+            self._is_writing = True
+            if not self._lasting:
+                self._wait_for_the_last()
         else:
             self._backlog.add(partial(self._writer.add_row, stored.tap))
         return num_stored_bytes(tensor)
+
+    def _wait_for_the_last(self) -> None:
+        if self._is_writing:
+            self._backlog.drain()
+            self._is_writing = False
 
     def _link(self, tap: Tap, stored: Stored) -> None:
         if self._detail.has_values:

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference_dump", type=file, metavar="REF", help="dump of the run taken as true")
     parser.add_argument("candidate_dump", type=file, metavar="CAND", help="dump of the run under suspicion")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON, schema 1")
+    parser.add_argument("--tui", action="store_true", help="browse the report, as 'probe tui' does")
     parser.add_argument("--map", type=file, metavar="FILE.toml", help="a mapping table")
     parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
     parser.add_argument("--weights", action="store_true", help="compare the weights alone: no activation, no model")
@@ -58,6 +59,14 @@ def run(args: argparse.Namespace) -> bool:
             "--arg has no effect without --reference",
             hint="a dump's own target is loaded with the arguments it was recorded with",
         )
+    if args.tui:
+        from probe.commands.tui import check_terminal
+
+        if args.json or args.weights:
+            raise ProbeError(
+                f"{'--json' if args.json else '--weights'} has no effect with --tui", hint="leave one of the two away"
+            )
+        check_terminal()
     if args.weights:
         return _weights(args)
     target = None
@@ -76,6 +85,10 @@ def run(args: argparse.Namespace) -> bool:
             trust_anyway=args.trust_anyway,
             progress=progress,
         )
+    if args.tui:
+        from probe.commands.tui import browse
+
+        return browse(report, args.reference_dump, args.candidate_dump, args.map, _flags(args))
     if args.json:
         from probe.render.json import print_json
 
@@ -92,6 +105,14 @@ def run(args: argparse.Namespace) -> bool:
             else "record both with 'probe dump --sketch 64', or with all values",
         )
     return report.verdict is Verdict.DIVERGED
+
+
+def _flags(args: argparse.Namespace) -> tuple[str, ...]:
+    """What this comparison was asked for with, for one with another table."""
+    switches = ("no_replay", "trust_remote_code", "trust_anyway")
+    given = [f"--{name.replace('_', '-')}" for name in switches if getattr(args, name)]
+    target = ["--reference", args.reference, *(word for one in args.arg for word in ("--arg", one))]
+    return (*given, *(target if args.reference else ()))
 
 
 def _weights(args: argparse.Namespace) -> bool:

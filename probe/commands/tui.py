@@ -6,7 +6,7 @@ taken instead with --report, and the screen is there at once. '?' shows the keys
 examples:
   probe tui ref.h5 cand.h5
   probe tui ref.h5
-  probe diff ref.h5 cand.h5 --json > report.json; probe tui ref.h5 cand.h5 --report report.json
+  probe tui ref.h5 cand.h5 --report report.json
 """
 
 import argparse
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from probe.commands.arguments import file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from probe.report import Report
 
 
@@ -29,30 +31,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> bool:
     from probe.dump import Dump
     from probe.errors import ProbeError
-    from probe.report import Verdict
 
-    _check_terminal()
-    if args.candidate_dump is None:
-        for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
-            if given:
-                raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
-        from tui.app import ProbeApp, Subject
-
-        with Dump(args.reference_dump) as dump:
-            taps = dump.taps
-        if not taps:
-            raise ProbeError(f"{args.reference_dump} holds no tap", hint="record it again")
-        ProbeApp(Subject(args.reference_dump), None, taps).run()
-        return False
-    for path in (args.reference_dump, args.candidate_dump):
-        Dump(path).close()
-    report = _report(args)
+    check_terminal()
+    if args.candidate_dump is not None:
+        for path in (args.reference_dump, args.candidate_dump):
+            Dump(path).close()
+        flags = ("--no-replay",) if args.no_replay else ()
+        return browse(_report(args), args.reference_dump, args.candidate_dump, args.map, flags)
+    for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
+        if given:
+            raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
+    with Dump(args.reference_dump) as dump:
+        taps = dump.taps
+    if not taps:
+        raise ProbeError(f"{args.reference_dump} holds no tap", hint="record it again")
     from tui.app import ProbeApp, Subject
 
-    flags = ("--no-replay",) if args.no_replay else ()
-    app = ProbeApp(Subject(args.reference_dump, args.candidate_dump, args.map, flags), report)
+    ProbeApp(Subject(args.reference_dump), None, taps).run()
+    return False
+
+
+def browse(
+    report: "Report", reference: "Path", candidate: "Path", table: "Path | None", flags: tuple[str, ...]
+) -> bool:
+    """Take the terminal until the user leaves; whether the latest report says that the two diverge. `flags`: of
+    `probe diff`, for a changed table."""
+    from probe.report import Verdict
+    from tui.app import ProbeApp, Subject
+
+    app = ProbeApp(Subject(reference, candidate, table, flags), report)
     app.run()
     return app.report is not None and app.report.verdict is Verdict.DIVERGED
+
+
+def check_terminal() -> None:
+    """ProbeError where there is none."""
+    import sys
+
+    from probe.errors import ProbeError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ProbeError("there is no terminal to browse in", hint="probe diff REF CAND, or probe show FILE, print")
 
 
 def _report(args: argparse.Namespace) -> "Report":
@@ -71,12 +90,3 @@ def _report(args: argparse.Namespace) -> "Report":
         return diff(
             args.reference_dump, args.candidate_dump, table=args.map, replay=not args.no_replay, progress=progress
         )
-
-
-def _check_terminal() -> None:
-    import sys
-
-    from probe.errors import ProbeError
-
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ProbeError("there is no terminal to browse in", hint="probe diff REF CAND, or probe show FILE, print")

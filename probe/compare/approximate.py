@@ -48,7 +48,9 @@ def approximate_place(
     as_noise = AS_QUANTIZED * 10 ** (-quantized.get(module, math.inf) / 20)
     if row.rel_l2 <= as_noise:
         return Approximate(unjudged=(row.reference,))
-    is_told = rest and all(one.seen in (Seen.VALUES, Seen.SKETCH) for one, _, _ in rest)
+    behind = [one for one, _, _ in rest]
+    is_told = any(_is_beyond(one, module) for one in behind)
+    is_told = is_told and all(one.seen in (Seen.VALUES, Seen.SKETCH) for one in behind)
     if is_told and math.isfinite(row.rel_l2) and next(_above(rest, as_noise), None) is None:
         return Approximate(unjudged=(row.reference,) if as_noise else (), elsewhere=(row.reference,))
     place = Place(module, row.reference, row.step, row.rel_l2, limit or 1e-300, row.rel_l2 / (limit or 1e-300))
@@ -56,6 +58,12 @@ def approximate_place(
     return Approximate(
         place, (Finding("unknown", module, (module,), ("", row.reference), message, error_before=row.rel_l2),)
     )
+
+
+def _is_beyond(row: TapComparison, module: str) -> bool:
+    """Whether a tap is of another module than those that hold this one: they return what it returned."""
+    other = row.reference.rpartition(":")[0]
+    return other not in ("", module) and not module.startswith(f"{other}.")
 
 
 _Seen = tuple[TapComparison, float, str]

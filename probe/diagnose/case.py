@@ -16,7 +16,7 @@ from probe.replay.program import Program
 from probe.report import WeightFinding
 from probe.targets.stored import nothing_stored
 
-MOST_FORWARDS = 500.0
+MOST_FORWARDS = 1000.0
 """Of the reference, for one place. One layer of a decoder, all of whose insides are hidden and whose bug has no name,
 takes 215 programs for single causes and 1,100 with several at once: an eighth of that where the reference has eight."""
 Audited = Mapping[str, WeightFinding]

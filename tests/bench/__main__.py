@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.beside import beside
+from tests.bench.browsing import browsing
 from tests.bench.causes import causes
 from tests.bench.comparing import metrics, replay
 from tests.bench.importing import importing
@@ -60,6 +61,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines += llama_cpp(model, ids, folder)
     with console.status("start-up"):
         lines.append(start_up())
+    with console.status("browsing"):
+        lines += browsing(folder)
     with console.status("memory"):
         lines += memory(NUM_TOKENS, reference, candidate, folder)
         ids = tokens(MANY_TOKENS)

@@ -262,11 +262,17 @@ async def test_question_mark_shows_the_keys_and_takes_them_away(app):
         assert not app.screen.query(HelpPanel)
 
 
-async def test_ctrl_p_opens_the_palette(app):
+async def test_ctrl_p_opens_the_palette_which_has_every_key(app):
     async with running(app) as pilot:
+        known = {command.title: command.callback for command in app.get_system_commands(app.screen)}
+        assert {"Next", "Weights", "Export", "Next tap of the module"} <= known.keys()
+        await known["Next tap of the module"]()
+        await press(pilot)
+        assert app.query_one(Browser).scene.entry.tap != "model.layers.0.self_attn:out"
         await press(pilot, "ctrl+p")
         assert type(app.screen).__name__ == "CommandPalette"
         await press(pilot, "escape")
+        assert type(app.screen).__name__ != "CommandPalette"
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])

@@ -55,13 +55,15 @@ class CommandScreen(ModalScreen[None]):
     @work(exclusive=True)
     async def _run(self) -> None:
         for command in self.commands:
-            self._say("running ...", dim=True)
-            outcome = await run_probe(shlex.split(command)[1:])
+            outcome = await run_probe(shlex.split(command)[1:], self._wait)
             self._say(
                 f"{outcome.output}{outcome.told}".strip() + (f"\nexit code {outcome.code}" if outcome.code else "")
             )
             if outcome.code:
                 return
+
+    def _wait(self, seconds: int) -> None:
+        self._say(f"running: {seconds} s ...", dim=True)
 
     def _say(self, told: str, *, dim: bool = False) -> None:
         lines = "\n".join(printable(line) for line in told.splitlines())

@@ -7,7 +7,7 @@ from rich.text import Text
 from probe.align.mapping import Numbers
 from probe.errors import ProbeError
 from probe.tap import Tap
-from probe.views import Grid
+from probe.views import Grid, attention_scores
 from tui.charts import shaded, side_by_side
 from tui.reading import Files
 from tui.scene import Scene
@@ -32,6 +32,8 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
         for tap in found:
             if tap.port == port:
                 parts += [*_both(tap, title, files, scene.step, width), Text()]
+    if not any(tap.port == "out.scores" for tap in found):
+        parts += _computed(found, files, scene.step, width)
     if not parts:
         return Text("its mask and scores were not kept: record with --functional attention", style="dim")
     return Group(*parts)
@@ -53,6 +55,27 @@ def _both(tap: Tap, title: str, files: Files, step: int, width: int) -> list[Ren
         where = ", ".join(f"({int(q)}, {int(k)})" for q, k in np.argwhere(seen)[:4])
         lines.append(Text(f"{int(seen.sum())} of {seen.size} places differ, as (query, key) {where}", style="bold"))
     return lines
+
+
+def _computed(found: list[Tap], files: Files, step: int, width: int) -> list[RenderableType]:
+    """Scores that a fused kernel never had, from the query, key and scale that it was given, before the mask."""
+    ports = {tap.port: tap.name for tap in found}
+    if not {"in.query", "in.key", "in.scale"} <= ports.keys():
+        return []
+    sides = [files.tap(step, ports[port]).read() for port in ("in.query", "in.key", "in.scale")]
+    room = (width - 3) // 2
+    pictures = []
+    for side, name in enumerate(("reference", "candidate") if len(files.opened()) > 1 else ("recorded",)):
+        query, key, scale = (values[side] for values in sides)
+        if query is None or key is None or scale is None:
+            continue
+        try:
+            pictures.append(_picture(name, "scores", attention_scores(query, key, float(scale)), room))
+        except ValueError:
+            return [Text("its query and key lie in axes of their own: no scores can be made of them", style="dim")]
+    if len(pictures) < 2:
+        return [*pictures[0]] if pictures else []
+    return [*side_by_side(pictures[0], pictures[1]), Text("made of query, key and scale; before the mask", style="dim")]
 
 
 def _picture(side: str, title: str, numbers: Numbers, width: int) -> list[Text]:

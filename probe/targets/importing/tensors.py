@@ -57,6 +57,8 @@ def _read(
     path: str, offset: int, num_bytes: int, kind: torch.dtype, shape: tuple[int, ...], buffer: Buffer
 ) -> torch.Tensor:
     """By a read of its own: what is mapped stays in memory for as long as the file is open."""
+    if not num_bytes:
+        return torch.empty(shape, dtype=kind)
     raw = buffer.take(num_bytes)
     read_at(path, offset, raw)
     return torch.from_numpy(raw).view(kind).view(shape)

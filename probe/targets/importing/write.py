@@ -73,6 +73,7 @@ def import_arrays(job: ImportJob, progress: Progress) -> list[str]:
             detail=job.detail,
             compress=job.compress,
             force=job.force,
+            lasting=True,
         ) as recorder,
     ):
         try:
@@ -118,14 +119,16 @@ def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progre
 
 
 def _ahead(ready: Ready) -> Iterator[tuple[Key, int, torch.Tensor]]:
-    """Each array with its size in bytes, good until the next one is asked for: that is read meanwhile, by a thread."""
-    buffers = Buffer(), Buffer()
+    """Each array with its size in bytes, good until the next but one is asked for: the next is read meanwhile, by a
+    thread."""
+    buffers = Buffer(), Buffer(), Buffer()
     with ThreadPoolExecutor(1, "probe-reader") as reader:
         coming = [reader.submit(opened.read, buffers[0]) for _, opened in ready[:1]]
         for number, (key, opened) in enumerate(ready):
             tensor = coming.pop().result()
             coming += [
-                reader.submit(other.read, buffers[1 - number % 2]) for _, other in ready[number + 1 : number + 2]
+                reader.submit(other.read, buffers[(number + 1) % len(buffers)])
+                for _, other in ready[number + 1 : number + 2]
             ]
             yield key, opened.num_bytes, tensor
 

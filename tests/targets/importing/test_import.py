@@ -55,6 +55,17 @@ def form(request, tmp_path):
     return write
 
 
+def test_large_arrays_among_small_ones_are_what_they_were(form, imported):
+    """Each is read, measured and written beside others, into memory that is used again and again."""
+    arrays = {
+        f"step0/{number:02d}_m{number}": numbers(300, 200) if number % 3 else numbers(number + 1)
+        for number in range(24)
+    }
+    dump = imported(*form(arrays))
+    for number, array in enumerate(arrays.values()):
+        assert np.array_equal(dump.read(dump.tap(f"m{number}:out")), array)
+
+
 def test_every_form_gives_the_same_dump(form, imported):
     arrays = {
         "step0/1_b": numbers(2, 3),

@@ -47,11 +47,11 @@ def _away(row: TapComparison) -> Value:
 
 
 RATIO = Figure(
-    "ratio", "own/floor", "the error that arose here over what honest rounding causes", lambda row: row.ratio, 0, 4,
+    "ratio", "own/floor", "own error over the rounding floor", lambda row: row.ratio, 0, 4,
     _ratio_text,
 )  # fmt: skip
-ERROR = Figure("rel_l2", "rel. error", "relative error, with what came in", lambda row: row.rel_l2, -7, 0)
-COSINE = Figure("cosine", "1 - cosine", "one minus the cosine of both sides", _away, -14, 0)
+ERROR = Figure("rel_l2", "rel. error", "what came in included", lambda row: row.rel_l2, -7, 0)
+COSINE = Figure("cosine", "1 - cosine", "of both sides", _away, -14, 0)
 OF_PAIRS = (RATIO, ERROR, COSINE)
 
 
@@ -60,4 +60,4 @@ def rms(tap: Tap) -> Value:
     return tap.statistics.l2 / math.sqrt(tap.num_elements) if tap.num_elements else None
 
 
-RMS = Figure("rms", "rms", "root mean square of the recorded tensor", lambda row: None, -4, 2)
+RMS = Figure("rms", "rms", "root mean square", lambda row: None, -4, 2)

@@ -32,7 +32,7 @@ MARKS = {
 }
 
 
-class ModuleList(ScrollView, can_focus=True):
+class ModuleList(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows of nodes with a cursor. It knows nothing of what they mean."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,6 +87,7 @@ class ModuleList(ScrollView, can_focus=True):
         at = next((index for index, node in enumerate(self.nodes) if node.module == module), None)
         if at is not None:
             self.cursor = at
+            self._see_cursor(centre=True)
         return at is not None
 
     def validate_cursor(self, cursor: int) -> int:
@@ -99,9 +100,8 @@ class ModuleList(ScrollView, can_focus=True):
         if self.current is not None:
             self.post_message(self.Moved(self.current))
 
-    def _see_cursor(self) -> None:
-        region = Region(0, self.cursor, 1, 1)
-        self.scroll_to_region(region, animate=False, force=True, spacing=None)
+    def _see_cursor(self, *, centre: bool = False) -> None:
+        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True, center=centre)
 
     def action_move(self, by: int) -> None:
         self.cursor += by

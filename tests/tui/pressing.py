@@ -17,6 +17,7 @@ KEYS: set[str] = set()
 
 @asynccontextmanager
 async def running(app: ProbeApp, size: tuple[int, int] = (120, 36)) -> AsyncIterator[Pilot[Any]]:
+    app.animation_level = "none"  # each is waited for
     async with app.run_test(size=size) as pilot:
         await press(pilot)
         yield pilot

@@ -59,12 +59,13 @@ def _begins(grid: Grid, scene: Scene, what: str) -> Text:
 
 def _map(grid: Grid, what: str, columns: str, width: int) -> list[RenderableType]:
     num_rows, num_columns = min(len(grid), ROWS), min(grid.shape[1], width - 7)
-    per = "" if num_columns == grid.shape[1] else f", the largest of {grid.shape[1] / num_columns:.3g} in a column"
+    per = "" if num_columns == grid.shape[1] else f", the largest of {grid.shape[1] / num_columns:.2g} each"
     title = f"{what} by tokens (down) and {grid.shape[1]} {columns} (across{per})"
     lowest, highest = (LOWEST, HIGHEST) if what == "error" else (-4.0, 2.0)
     lines: list[RenderableType] = [Text(title, style="dim")]
     shown = shaded(log_grid(grid, 10.0**lowest), ROWS, num_columns, lowest, highest)
     for index, line in enumerate(shown):
-        lines.append(Text(f"{index * len(grid) // num_rows:5d} ", style="dim") + line)
+        row = Text(f"{index * len(grid) // num_rows:5d} ", style="dim", no_wrap=True)
+        lines.append(row.append_text(line))
     lines.append(Text(f"      dark 1e{lowest:.0f} or less, bright 1e{highest:+.0f} or more", style="dim"))
     return lines

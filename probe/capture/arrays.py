@@ -18,7 +18,7 @@ from probe.capture.weights import WeightTable
 from probe.dump import DumpWriter
 from probe.dump.detail import Detail
 from probe.errors import ProbeError
-from probe.tap import Tap, tap_name
+from probe.tap import UNMEASURED, Statistics, Tap, tap_name
 
 EVERYTHING = Selection((), ())
 WHOLE = Detail()
@@ -80,9 +80,19 @@ class ArrayRecorder:
             self._sink.add_input(step, name, tensor)
         self._cut.feed(step, inputs.items())
 
-    def add(self, step: int, module: str, kind: str, port: str, tensor: torch.Tensor, call: int = 0) -> None:
+    def add(
+        self,
+        step: int,
+        module: str,
+        kind: str,
+        port: str,
+        tensor: torch.Tensor,
+        call: int = 0,
+        statistics: Statistics = UNMEASURED,
+    ) -> None:
         """One tensor of a module's call; `kind` is the module's class, or its operation. The same tensor object may be
-        added under several names: it is stored once. ProbeError where that place has a tensor already."""
+        added under several names: it is stored once. `statistics` of the whole tensor, where they are known. ProbeError
+        where that place has a tensor already."""
         self._num_seen += 1
         name = tap_name(module, call, port)
         if not self._selection.has(module, name):
@@ -99,7 +109,8 @@ class ArrayRecorder:
             self.skipped[name] = str(error)
             return
         order, self._orders[step] = self._orders[step], self._orders[step] + 1
-        self._sink.add(Tap(name, module, kind, call, port, step, order, shape, dtype_name(tensor.dtype)), tensor)
+        tap = Tap(name, module, kind, call, port, step, order, shape, dtype_name(tensor.dtype))
+        self._sink.add(tap.measured(statistics) if shape == tuple(tensor.shape) else tap, tensor)
         if self._sink.trouble:
             raise failed(self._writer.path, self._writer.num_taps, self._sink.trouble) from self._sink.trouble
 

@@ -27,7 +27,7 @@ from probe.dump import DumpWriter, tensor_hash
 from probe.dump.detail import Detail
 from probe.dump.dtypes import Bits, storage
 from probe.dump.statistics import statistics
-from probe.tap import Statistics, Tap
+from probe.tap import UNMEASURED, Statistics, Tap
 
 CAPACITY = 64 << 20
 """Bytes of copies of a device's tensors that wait to be written."""
@@ -136,7 +136,8 @@ class Sink:
     def _measured(self, tensor: torch.Tensor, stored: Stored) -> int:
         """In this thread, which has the tensor in its processor's cache."""
         bits = to_bits(tensor).reshape(-1)
-        stored.tap = stored.tap.measured(statistics(bits, stored.tap.dtype))
+        if stored.tap.statistics is UNMEASURED:
+            stored.tap = stored.tap.measured(statistics(bits, stored.tap.dtype))
         self._wait_for_the_last()
         if self._detail.has_values:
             self._backlog.add(partial(self._writer.add_measured, stored.tap, bits), at_once=self._lasting)

@@ -11,9 +11,11 @@ import torch
 from probe.capture.arrays import EVERYTHING, WHOLE, ArrayRecorder
 from probe.capture.environment import versions
 from probe.capture.selection import Selection
-from probe.capture.tensors import dtype_name
+from probe.capture.tensors import dtype_name, to_bits
 from probe.dump.detail import Detail
+from probe.dump.statistics import statistics
 from probe.errors import ProbeError
+from probe.tap import UNMEASURED, Statistics
 from probe.targets.importing.folder import sources
 from probe.targets.importing.key import Key, Role
 from probe.targets.importing.notes import PAST, notes_of
@@ -98,7 +100,7 @@ def _opened(named: Any, dtype: str | None) -> Ready:
 
 
 def _read(weights: Ready) -> Iterator[tuple[str, torch.Tensor]]:
-    return ((key.name, tensor) for key, _, tensor in _ahead(weights))
+    return ((read.key.name, read.tensor) for read in _ahead(weights))
 
 
 def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progress) -> bool:
@@ -108,29 +110,46 @@ def _write(recorder: ArrayRecorder, taps: Ready, inputs: Ready, progress: Progre
     for step in dict.fromkeys(key.step for key, _ in sorted((*inputs, *taps), key=lambda one: one[0].step)):
         fed = {key.name: opened.read(Buffer()) for key, opened in inputs if key.step == step}
         recorder.feed(step, fed, _past(fed.pop(PAST, None), step))
-    for number, (key, num_bytes, tensor) in enumerate(_ahead(taps)):
+    for number, read in enumerate(_ahead(taps)):
+        key, tensor = read.key, read.tensor
         progress(f"importing ({number} of {len(taps)} arrays)", done, total)
-        recorder.add(key.step, key.name, key.kind, key.port, tensor, key.call)
-        done += num_bytes
+        recorder.add(key.step, key.name, key.kind, key.port, tensor, key.call, read.statistics)
+        done += read.num_bytes
         if tensor.dtype == torch.float32 and tensor.numel() and number < MOST_LOOKED_AT:
             some = tensor.reshape(-1)[:1024]
             wide, rounded = wide + 1, rounded + torch.equal(some, some.bfloat16().float())
     return 0 < wide == rounded
 
 
-def _ahead(ready: Ready) -> Iterator[tuple[Key, int, torch.Tensor]]:
-    """Each array with its size in bytes, good until the next but one is asked for: the next is read meanwhile, by a
-    thread."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An array that is in memory."""
+
+    key: Key
+    num_bytes: int
+    tensor: torch.Tensor
+    statistics: Statistics
+
+
+def _ahead(ready: Ready) -> Iterator[_Read]:
+    """Each array, good until the next but one is asked for: the next is read and measured meanwhile, by a thread."""
     buffers = Buffer(), Buffer(), Buffer()
     with ThreadPoolExecutor(1, "probe-reader") as reader:
-        coming = [reader.submit(opened.read, buffers[0]) for _, opened in ready[:1]]
-        for number, (key, opened) in enumerate(ready):
-            tensor = coming.pop().result()
-            coming += [
-                reader.submit(other.read, buffers[(number + 1) % len(buffers)])
-                for _, other in ready[number + 1 : number + 2]
-            ]
-            yield key, opened.num_bytes, tensor
+        coming = [reader.submit(_measured, *ready[0], buffers[0])] if ready else []
+        for number in range(len(ready)):
+            read = coming.pop().result()
+            if number + 1 < len(ready):
+                coming = [reader.submit(_measured, *ready[number + 1], buffers[(number + 1) % len(buffers)])]
+            yield read
+
+
+def _measured(key: Key, opened: Opened, buffer: Buffer) -> _Read:
+    """Measured where it was just read, if its numbers lie there as they will be stored."""
+    tensor = opened.read(buffer)
+    known = UNMEASURED
+    if tensor.is_contiguous():
+        known = statistics(to_bits(tensor).reshape(-1), dtype_name(tensor.dtype))
+    return _Read(key, opened.num_bytes, tensor, known)
 
 
 def _past(value: torch.Tensor | None, step: int) -> int:

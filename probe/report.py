@@ -200,8 +200,6 @@ class Report:
         first = asdict(self.first) if self.first else None
         output = asdict(self.output) if self.output else None
         taps = [asdict(replace(tap, shape=tuple(tap.shape))) for tap in self.taps]
-        for tap in taps:
-            del tap["one_sided_nonfinite"]
         whole = {
             "schema": SCHEMA,
             "verdict": str(self.verdict),

@@ -1,6 +1,7 @@
 """A Report from the JSON that `probe diff --json` printed: what `Report.to_dict` made, read back."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -53,7 +54,7 @@ def report_of(data: dict[str, Any]) -> Report:
         candidate_path=str(data["candidate"]),
         verdict=Verdict(data["verdict"]),
         trust=tuple(_part(TrustCheck, one) for one in data["trust"]),
-        taps=tuple(_part(TapComparison, one) for one in data["taps"]),
+        taps=tuple(_rows(TapComparison, data["taps"])),
         reference_only=tuple(map(str, compared["reference_only"])),
         candidate_only=tuple(map(str, compared["candidate_only"])),
         output=_part(OutputComparison, data["output"]) if data["output"] else None,
@@ -86,6 +87,29 @@ def _part(kind: type[Part], data: dict[str, Any]) -> Part:
             raise TypeError(f"{name} of {value!r}")
         values[name] = value
     return kind(**values)
+
+
+def _rows(kind: type[Part], data: list[dict[str, Any]]) -> Iterable[Part]:
+    """`_part` of each, looked at by columns: there may be tens of thousands."""
+    if not data or any(one.keys() != data[0].keys() for one in data):
+        return [_part(kind, one) for one in data]
+    columns = []
+    fields = [field for field in _fields(kind).items() if field[0] in data[0]]  # type: ignore[arg-type]
+    for name, (allowed, is_number) in fields:
+        column = [one[name] for one in data]
+        if is_number and str in set(map(type, column)):
+            column = list(map(_number, column))
+        elif name in CLOSED:
+            column = list(map(CLOSED[name], column))
+        elif allowed == (tuple,):
+            column = [tuple(value) for value in column]
+        if not set(map(type, column)) <= set(allowed):
+            raise TypeError(f"{name} is not {' or '.join(one.__name__ for one in allowed)} everywhere")
+        columns.append(column)
+    names = [name for name, _ in fields]
+    if names == list(_fields(kind))[: len(names)]:  # type: ignore[arg-type]
+        return map(kind, *columns)
+    return (kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True))
 
 
 @cache

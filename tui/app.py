@@ -16,7 +16,6 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, HelpPanel, Static
 
-from probe.compare.less import commands_in_full
 from probe.errors import ProbeError
 from probe.render.printable import printable
 from probe.report import Report
@@ -28,7 +27,6 @@ from tui.reading import Files
 from tui.running import run_probe
 from tui.screens.command import CommandScreen
 from tui.screens.export import ExportScreen
-from tui.screens.row import RowScreen, row_of
 from tui.screens.weights import WeightsScreen
 
 Answer = TypeVar("Answer")
@@ -131,6 +129,8 @@ class ProbeApp(App[None]):
 
     @work(exclusive=True, group="ask")
     async def action_record(self) -> None:
+        from probe.compare.less import commands_in_full  # not needed for the first screen
+
         module = scene.node.module if (scene := self.query_one(Browser).scene) else ""
         commands = await self._asked(lambda files: commands_in_full(files.opened(), files.partners(module)))
         if commands:
@@ -138,6 +138,8 @@ class ProbeApp(App[None]):
 
     @work(exclusive=True, group="ask")
     async def action_row(self) -> None:
+        from tui.screens.row import RowScreen, row_of  # not needed for the first screen
+
         scene = self.query_one(Browser).scene
         if scene is None or scene.entry is None:
             self.say("no tensor was recorded here: go to a module inside")

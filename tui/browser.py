@@ -65,7 +65,7 @@ class Browser(Horizontal):
         is_replayed = report is not None and any(row.ratio is not None for row in report.taps)
         self.figures = tuple(one for one in OF_PAIRS if is_replayed or one is not RATIO) if report else (RMS,)
         self.figure = self.figures[0]
-        self.tree_root = self._tree()
+        self._plant()
         self._looked_at: Node | None = None
         """The cursor may be further already: it says so by a message."""
         self._chosen = 0
@@ -106,18 +106,16 @@ class Browser(Horizontal):
         entry = node.entries[self._chosen] if node and node.entries else None
         return Scene(node, entry, self.report, self.step) if node else None
 
-    @property
-    def _guilty(self) -> list[Node]:
-        """Modules at fault, in the order of the tree."""
-        guilty = set(places(self.report)) if self.report else set()
-        return [node for node in self.tree_root.walk() if node.module in guilty]
-
-    def _tree(self) -> Node:
+    def _plant(self) -> None:
+        """The step's tree."""
         entries = of_report(self.report, self.step) if self.report else of_dump(self._taps, self.step)
-        return build(entries, "the model itself", places(self.report) if self.report else ())
+        guilty = set(places(self.report)) if self.report else set()
+        self.tree_root = build(entries, "the model itself", guilty)
+        nodes = list(self.tree_root.walk())
+        self._guilty = [node for node in nodes if node.module in guilty]
+        self._ordered = [node for node in nodes if node.entries]
 
     def _lay_out(self) -> None:
-        self._ordered = [node for node in self.tree_root.walk() if node.entries]
         flat = self.view.sort is not None
         self.query_one(Depth).show(self._ordered, self.figure)
         self.query_one(ModuleList).show(visible(self.tree_root, self.view), self.figure, self.view.folded, flat=flat)
@@ -178,7 +176,7 @@ class Browser(Horizontal):
 
     def action_step(self) -> None:
         self.step = self.steps[(self.steps.index(self.step) + 1) % len(self.steps)]
-        self.tree_root = self._tree()
+        self._plant()
         self._lay_out()
         self._show()
 

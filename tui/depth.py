@@ -34,10 +34,13 @@ class Depth(Widget):
         self._modules: Sequence[Node] = ()
         self._figure: Figure | None = None
         self._at = 0
+        self._columns: dict[int, list[float | None]] = {}
+        """By width: the same until others are shown."""
 
     def show(self, nodes: Sequence[Node], figure: Figure) -> None:
         """`nodes` in the order of execution."""
         self._modules, self._figure = nodes, figure
+        self._columns.clear()
         self.refresh()
 
     def mark(self, order: int) -> None:
@@ -49,7 +52,9 @@ class Depth(Widget):
         width = self.size.width
         if self._figure is None or not self._modules or y > 1:
             return Strip.blank(width, self.rich_style)
-        found = columns(self._modules, self._figure, width)
+        if width not in self._columns:
+            self._columns[width] = columns(self._modules, self._figure, width)
+        found = self._columns[width]
         here = min(self._at, len(self._modules) - 1) * len(found) // len(self._modules)
         if y == 1:
             return Strip([Segment(" " * here + "^" + " " * (width - here - 1), self.rich_style)])

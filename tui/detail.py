@@ -71,7 +71,7 @@ class Detail(Vertical):
         if self._scene is not None:
             self._fill(self._scene, self.tab)
 
-    @work(exclusive=True, group="detail")
+    @work(exclusive=True, group="detail", description="a tab")  # else Textual writes the whole report out
     async def _fill(self, scene: Scene, tab: Tab) -> None:
         await asyncio.sleep(PAUSE)
         width = max(self.query_one("#content-scroll").scrollable_content_region.width, 20)

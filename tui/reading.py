@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
-from probe.align.whole import aligned
 from probe.dump import Dump
 from probe.dump.unpadded import kept_tokens
 from probe.errors import ProbeError
@@ -90,6 +89,8 @@ class Files:
             if _identity(path) != identity:
                 raise ProbeError(f"{path} has changed or gone since it was opened", hint="leave (q), and open it anew")
         if not self._dumps:
+            from probe.align.whole import aligned  # not needed for the first screen
+
             self._opened = [Dump(path) for path in self._paths]
             if len(self._opened) == 2:
                 whole = aligned(self._opened[0], self._opened[1], self._table)

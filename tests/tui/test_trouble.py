@@ -1,6 +1,8 @@
 """What goes wrong: before the screen is taken as with `probe diff`, and afterwards as a message."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,9 +90,16 @@ def test_a_file_that_is_no_report_is_refused_with_words(tmp_path, text, complain
 
 
 def test_a_report_is_read_back_as_it_was(made, tmp_path):
+    """Infinities too, and what a later version adds is passed over."""
+    odd = replace(made.taps[3], one_sided_nonfinite=True, max_abs=math.inf, ratio=None, sqnr_db=-math.inf)
+    report = replace(made, taps=(*made.taps[:3], odd, *made.taps[4:]))
     path = tmp_path / "x.json"
-    path.write_text(json.dumps(made.to_dict()))
-    assert read_report(path) == made
+    told = report.to_dict()
+    for later in ({}, {"of_a_later_version": [1]}):
+        told["taps"][0] |= later
+        told["findings"][0] |= later
+        path.write_text(json.dumps(told | later))
+        assert read_report(path) == report
 
 
 @pytest.mark.parametrize("key", ["verdict", "taps", "first", "findings", "compared"])

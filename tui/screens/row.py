@@ -74,7 +74,7 @@ class RowScreen(ModalScreen[Path | None]):
     def _changed(self, event: TextArea.Changed) -> None:
         self._try(event.text_area.text)
 
-    @work(exclusive=True)
+    @work(exclusive=True, description="a row")
     async def _try(self, text: str) -> None:
         self._fitting = None
         self.refresh_bindings()

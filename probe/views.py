@@ -32,7 +32,8 @@ def histogram(reference: Numbers, candidate: Numbers | None, num_bins: int) -> H
     some = [side for side in finite if side.size]
     low = min((float(side.min()) for side in some), default=0.0)
     high = max((float(side.max()) for side in some), default=1.0)
-    edges = np.linspace(low, high if high > low else low + 1.0, num_bins + 1)
+    half = np.linspace(low / 2, high / 2 if high > low else low / 2 + 0.5, num_bins + 1)  # the range may overflow
+    edges = 2 * half
     counts = [np.histogram(side, edges)[0].astype(np.int64) for side in finite]
     num_left = sum(side.size for side in sides) - sum(side.size for side in finite)
     return Histogram(edges, counts[0], counts[1] if len(counts) > 1 else None, num_left)

@@ -26,6 +26,12 @@ def test_every_finite_element_is_in_a_bin_and_every_other_is_counted(r, num_bins
     assert found.candidate is None
 
 
+def test_a_range_as_wide_as_a_dtype_has_bins():
+    largest = np.finfo(np.float64).max
+    found = histogram(np.array([-largest, 0.0, largest]), None, 4)
+    assert found.reference.tolist() == [1, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("shape", "num_tokens", "meant"),
     [

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -24,7 +24,7 @@ from probe.tap import Tap
 from tui.browser import Browser
 from tui.head import headline, subject
 from tui.reading import Files
-from tui.running import run_probe
+from tui.running import Outcome, run_probe
 from tui.screens.command import CommandScreen
 from tui.screens.export import ExportScreen
 from tui.screens.weights import WeightsScreen
@@ -78,19 +78,20 @@ class ProbeApp(App[None]):
         yield Static(subject(str(self.subject.reference), candidate), id="files", markup=False)
         yield Browser(self.report, self._taps, self.files)
         yield Static(id="status", classes="empty", markup=False)
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_unmount(self) -> None:
         self.files.close()
 
     def on_resize(self, event: Resize) -> None:
-        self.query_one(Browser).set_class(event.size.width <= NARROW, "narrow")
+        self.screen_stack[0].query_one(Browser).set_class(event.size.width <= NARROW, "narrow")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that lead nowhere are not there."""
-        if action in ("weights", "row"):
-            return self.report is not None
-        return True
+        if action in ("weights", "row") and self.report is None:
+            return False
+        is_comparing = any(worker.group == "compare" and worker.is_running for worker in self.workers)
+        return None if action in ("row", "record") and is_comparing else True
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette has every key that does something here."""
@@ -106,7 +107,7 @@ class ProbeApp(App[None]):
 
     def say(self, words: str) -> None:
         """In a line of its own at the bottom, until the next one."""
-        status = self.query_one("#status", Static)
+        status = self.screen_stack[0].query_one("#status", Static)
         status.update(Text(printable(words)))
         status.set_class(not words, "empty")
 
@@ -118,7 +119,7 @@ class ProbeApp(App[None]):
         self.push_screen(WeightsScreen(self.report.weights))
 
     def action_copy(self) -> None:
-        scene = self.query_one(Browser).scene
+        scene = self.screen_stack[0].query_one(Browser).scene
         if scene is not None:
             name = scene.entry.tap if scene.entry else scene.node.module
             self.copy_to_clipboard(name)
@@ -131,7 +132,7 @@ class ProbeApp(App[None]):
     async def action_record(self) -> None:
         from probe.compare.less import commands_in_full  # not needed for the first screen
 
-        module = scene.node.module if (scene := self.query_one(Browser).scene) else ""
+        module = scene.node.module if (scene := self.screen_stack[0].query_one(Browser).scene) else ""
         commands = await self._asked(lambda files: commands_in_full(files.opened(), files.partners(module)))
         if commands:
             self.push_screen(CommandScreen(commands, f"records {module or 'the whole model'} with all values"))
@@ -140,15 +141,16 @@ class ProbeApp(App[None]):
     async def action_row(self) -> None:
         from tui.screens.row import RowScreen, row_of  # not needed for the first screen
 
-        scene = self.query_one(Browser).scene
+        scene = self.screen_stack[0].query_one(Browser).scene
         if scene is None or scene.entry is None:
             self.say("no tensor was recorded here: go to a module inside")
             return
         step, tap = scene.step, scene.entry.tap
         row = await self._asked(lambda files: row_of(files, step, tap))
-        table = self.subject.table or self.subject.reference.with_name("map.toml")
+        given = self.subject.table  # perhaps a shipped one's name
+        table = given if given and given.exists() else self.subject.reference.with_name("map.toml")
         if row is not None:
-            saved = await self.push_screen_wait(RowScreen(row, self.files, table))
+            saved = await self.push_screen_wait(RowScreen(row[0], self.files, table, row[1]))
             if saved is not None:
                 self._compare_again(saved)
 
@@ -165,12 +167,25 @@ class ProbeApp(App[None]):
         both = str(self.subject.reference), str(self.subject.candidate)
         words = ["diff", *both, *self.subject.flags, "--map", str(table), "--json", "-q"]
         outcome = await run_probe(words, lambda seconds: self.say(f"comparing again with {table}: {seconds} s ..."))
-        if outcome.code not in (0, 1):
+        report = _report_of(outcome)
+        if report is None:
             self.say(outcome.told.strip().replace("\n", "  "))
             return
-        self.report = report_of(json.loads(outcome.output))
-        self.subject = Subject(self.subject.reference, self.subject.candidate, table, self.subject.flags)
+        self.report = report
+        self.subject = replace(self.subject, table=table)
         self.files.close()
         self.files = Files(self.subject.reference, self.subject.candidate, table)
-        await self.recompose()
+        before = self.screen_stack[0].query_one(Browser)
+        after = before.successor(report, self.files)
+        await before.remove()
+        await self.screen_stack[0].mount(after, after="#files")
+        self.screen_stack[0].query_one("#head", Static).update(headline(report))
         self.say(f"compared again with {table}")
+
+
+def _report_of(outcome: Outcome) -> Report | None:
+    """None where there is none; a comparison that stayed undecided (exit code 2) has one too."""
+    try:
+        return report_of(json.loads(outcome.output))
+    except (ValueError, KeyError, TypeError):
+        return None

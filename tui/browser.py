@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, Tabs
 
 from probe.report import Report
 from probe.tap import Tap
@@ -61,15 +61,29 @@ class Browser(Horizontal):
         self._taps = list(taps)
         self._files = files
         self.steps = steps(report) if report else tuple(sorted({tap.step for tap in taps})) or (0,)
-        self.step = report.first.step if report and report.first else self.steps[0]
+        first = report.first.step if report and report.first else None
+        self.step = first if first in self.steps else self.steps[0]
+        """Of a sequence that was decoded, `first` says which step, and the taps are those of all of them."""
         is_replayed = report is not None and any(row.ratio is not None for row in report.taps)
         self.figures = tuple(one for one in OF_PAIRS if is_replayed or one is not RATIO) if report else (RMS,)
         self.figure = self.figures[0]
         self._plant()
         self._looked_at: Node | None = None
         """The cursor may be further already: it says so by a message."""
+        self._begins_at: str | None = None
+        """A module; None: the first divergence."""
+        self._tab = TABS[0].key
         self._chosen = 0
         """Of the module's taps the one that is looked at."""
+
+    def successor(self, report: Report, files: Files) -> "Browser":
+        """One of another report, that shows it as this one did."""
+        found = Browser(report, (), files)
+        found.set_class(self.has_class("narrow"), "narrow")
+        found.set_reactive(Browser.view, self.view)
+        found._begins_at = self.current.module if self.current else None
+        found._tab = self.query_one(Detail).tab.key
+        return found
 
     def compose(self) -> ComposeResult:
         with Vertical(id="left"):
@@ -82,7 +96,11 @@ class Browser(Horizontal):
     def on_mount(self) -> None:
         self._lay_out()
         self.query_one(ModuleList).focus()
-        self.action_first_divergence()
+        if self._begins_at is not None:
+            self.query_one("#tabs", Tabs).active = self._tab
+            self.query_one(ModuleList).go_to(self._begins_at)
+        else:
+            self.action_first_divergence()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that lead nowhere are dimmed, or not there at all."""
@@ -118,15 +136,18 @@ class Browser(Horizontal):
     def _lay_out(self) -> None:
         flat = self.view.sort is not None
         self.query_one(Depth).show(self._ordered, self.figure)
-        self.query_one(ModuleList).show(visible(self.tree_root, self.view), self.figure, self.view.folded, flat=flat)
-        step = (
-            f"   step {self.step} ({self.steps.index(self.step) + 1} of {len(self.steps)})"
+        is_whole = not (self.view.filter or self.view.hides_agreeing)
+        folded = self.view.folded if is_whole else frozenset[str]()
+        self.query_one(ModuleList).show(visible(self.tree_root, self.view), self.figure, folded, flat=flat)
+        at = (
+            f"step {self.step} ({self.steps.index(self.step) + 1} of {len(self.steps)})   "
             if len(self.steps) > 1
             else ""
         )
         order = ", largest first" if flat else ""
-        legend = Text.assemble((self.figure.title, "bold"), f"{order}: {self.figure.legend}{step}")
-        self.query_one("#legend", Static).update(legend)
+        legend = Text.assemble(at, (self.figure.title, "bold"), f"{order}: {self.figure.legend}")
+        shown = legend if self.query_one(ModuleList).nodes else Text("nothing to show: esc clears the filter", "bold")
+        self.query_one("#legend", Static).update(shown)
 
     def watch_view(self) -> None:
         self._lay_out()

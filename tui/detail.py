@@ -52,10 +52,6 @@ class Detail(Vertical):
         self.query_one("#tap", Static).update(Text.assemble((printable(name), "bold"), (place, "dim")))
         self.refill()
 
-    def use(self, files: Files) -> None:
-        """Other files from now on."""
-        self._files = files
-
     def turn(self, by: int) -> None:
         """To the tab so far to the right."""
         keys = [tab.key for tab in self._tabs]
@@ -77,14 +73,18 @@ class Detail(Vertical):
         width = max(self.query_one("#content-scroll").scrollable_content_region.width, 20)
         answer = self._files.ask(lambda files: tab.content(scene, files, width))
         waiting = asyncio.wrap_future(answer)
-        done, _ = await asyncio.wait([waiting], timeout=LONG)
-        if not done:
-            self._say(Text("reading ...", style="dim"))
         try:
+            done, _ = await asyncio.wait([waiting], timeout=LONG)
+            if not done:
+                self._say(Text("reading ...", style="dim"))
             self._say(await waiting)
         except ProbeError as error:
             hint = f"\n{printable(error.hint)}" if error.hint else ""
             self._say(Text(printable(str(error)) + hint, style="yellow"))
+        except Exception as error:  # of one tab alone: the others go on
+            self._say(Text(printable(f"this tab cannot be shown: {type(error).__name__}: {error}"), style="red"))
+        finally:
+            waiting.cancel()  # what has not begun is never read
 
     def _say(self, content: RenderableType) -> None:
         self.query_one("#content", Static).update(content)

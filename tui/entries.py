@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from probe.locate import ABOVE_FLOOR
-from probe.report import Finding, Report, TapComparison
+from probe.report import Finding, Report, Seen, TapComparison
 from probe.tap import Tap
 from tui.figures import OF_PAIRS, rms
 from tui.tree import Entry, Mark
@@ -13,19 +13,29 @@ def of_report(report: Report, step: int) -> Iterator[Entry]:
     """All compared taps of a step in order, then those of the reference without a counterpart."""
     for row in report.taps:
         if row.step == step:
-            values = {figure.key: figure.of_pair(row) for figure in OF_PAIRS}
+            is_told = row.seen is not Seen.NOTHING
+            values = {figure.key: figure.of_pair(row) for figure in OF_PAIRS} if is_told else {}
             mark = _mark(row, report)
             module = module_of(row.reference)
             yield Entry(row.reference, module, step, row.candidate, row.shape, row.dtype, values, mark)
-    for name in report.reference_only:
+    for name in (*report.reference_only, *(tap for tap, _ in report.skipped)):
         yield Entry(name, module_of(name), step, "", (), "", {}, Mark.UNPAIRED)
 
 
 def of_dump(taps: list[Tap], step: int) -> Iterator[Entry]:
     for tap in taps:
         if tap.step == step:
-            mark = Mark.NONFINITE if tap.statistics.num_nan or tap.statistics.num_inf else None
-            yield Entry(tap.name, tap.module, step, "", tap.shape, tap.dtype, {"rms": rms(tap)}, mark)
+            mark = Mark.NONFINITE if tap.statistics.num_nan else None
+            yield Entry(
+                tap.name,
+                tap.module,
+                step,
+                "",
+                tap.shape,
+                tap.dtype,
+                {"rms": rms(tap) if "float" in tap.dtype else None},
+                mark,
+            )
 
 
 def module_of(tap: str) -> str:
@@ -40,7 +50,7 @@ def _mark(row: TapComparison, report: Report) -> Mark:
         return Mark.NONFINITE
     if row.ratio is not None and row.ratio > ABOVE_FLOOR:
         return Mark.OWN
-    if report.first is not None and (row.reference, row.step) == (report.first.tap, report.first.step):
+    if report.first is not None and row.reference == report.first.tap:
         return Mark.OWN
     return Mark.EQUAL if row.rel_l2 == 0 else Mark.NEAR
 

@@ -16,7 +16,8 @@ WORDS = {
 
 def headline(report: Report) -> Text:
     """One line for the verdict, one for each doubt (the first, and how many more)."""
-    line = Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ")
+    style = "bold black on yellow" if report.undecided else STYLES[report.verdict]
+    line = Text.assemble((f" {report.verdict.upper()} ", style), " ")
     guilty = [finding for finding in report.findings if not finding.is_honest]
     if guilty:
         first = guilty[0]
@@ -27,6 +28,8 @@ def headline(report: Report) -> Text:
         line.append(f"   ({told})" if told else "")
     elif report.first is not None:
         line.append(f"first at {module_name(report.first.module)}", "bold")
+    elif report.undecided:
+        line.append("nothing is seen to differ by more than rounding; what was recorded does not tell more")
     else:
         line.append(WORDS[report.verdict])
     doubts = [check for check in report.trust if check.status is not Status.OK]

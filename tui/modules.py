@@ -63,10 +63,13 @@ class ModuleList(ScrollView, can_focus=True, inherit_bindings=False):
         self._figure: Figure | None = None
         self._folded: frozenset[str] = frozenset()
         self._flat = False
+        self._last: Node | None = None
+        """Where the cursor was before there were no rows."""
 
     def show(self, nodes: Sequence[Node], figure: Figure, folded: frozenset[str], *, flat: bool) -> None:
         """`flat`: whole names instead of a tree. The cursor stays on its node where that is still there."""
-        before = self.current
+        before = self.current or self._last
+        self._last = before
         self.nodes, self._figure, self._folded, self._flat = nodes, figure, folded, flat
         self.virtual_size = Size(0, len(nodes))
         at = next((index for index, node in enumerate(nodes) if before and node.module == before.module), None)

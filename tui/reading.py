@@ -42,15 +42,22 @@ class Files:
         self._dumps: list[Dump] = []
         """As they are compared."""
         self._mapping: Mapping | None = None
+        self._chosen = ""
         self._pairs: dict[tuple[int, str], Pair] = {}
 
     def ask(self, question: Callable[["Files"], Answer]) -> "Future[Answer]":
         """Answered after what was asked before; cancel it where the answer is not wanted any more."""
-        return self._thread.submit(question, self)
+        try:
+            return self._thread.submit(question, self)
+        except RuntimeError:
+            gone: Future[Answer] = Future()
+            gone.set_exception(ProbeError("these files were closed meanwhile"))
+            return gone
 
     def close(self) -> None:
+        """When what was asked is answered; nobody waits for that."""
         self._thread.submit(self._close)
-        self._thread.shutdown(cancel_futures=False)
+        self._thread.shutdown(wait=False)
 
     def tap(self, step: int, name: str) -> Both:
         """Within `ask` alone. ProbeError where the dump has changed, or has no such tap."""
@@ -70,6 +77,12 @@ class Files:
         """By step and reference tap. Within `ask` alone."""
         self.opened()
         return self._pairs
+
+    @property
+    def shipped(self) -> str:
+        """The table that came with probe and is in use; "" where none is. Within `ask` alone."""
+        self.opened()
+        return self._chosen or (str(self._table) if self._table is not None and not self._table.exists() else "")
 
     @property
     def mapping(self) -> Mapping | None:
@@ -95,6 +108,7 @@ class Files:
             if len(self._opened) == 2:
                 whole = aligned(self._opened[0], self._opened[1], self._table)
                 self._dumps, self._mapping = [whole.reference, whole.candidate], whole.mapping
+                self._chosen = whole.chosen
                 self._pairs = {(pair.reference.step, pair.reference.name): pair for pair in whole.mapping.shown}
             else:
                 self._dumps = self._opened

@@ -23,8 +23,12 @@ exit codes: 0 identical or rounding noise, 1 diverged, 2 the two cannot be compa
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
+
+if TYPE_CHECKING:
+    from probe.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +53,6 @@ def run(args: argparse.Namespace) -> bool:
     from probe.compare import diff
     from probe.errors import ProbeError
     from probe.render.progress import Progress
-    from probe.report import Verdict
 
     if args.no_replay and (args.reference or args.trust_remote_code):
         flag = "--reference" if args.reference else "--trust-remote-code"
@@ -88,8 +91,8 @@ def run(args: argparse.Namespace) -> bool:
     if args.tui:
         from probe.commands.tui import browse
 
-        return browse(report, args.reference_dump, args.candidate_dump, args.map, _flags(args))
-    if args.json:
+        report = browse(report, args.reference_dump, args.candidate_dump, args.map, _flags(args))
+    elif args.json:
         from probe.render.json import print_json
 
         print_json(report.to_dict())
@@ -97,6 +100,14 @@ def run(args: argparse.Namespace) -> bool:
         from probe.render.text import print_report
 
         print_report(report)
+    return answer(report)
+
+
+def answer(report: "Report") -> bool:
+    """Whether the two diverge. ProbeError where what was recorded does not tell."""
+    from probe.errors import ProbeError
+    from probe.report import Verdict
+
     if report.undecided:
         raise ProbeError(
             "what was recorded does not tell whether the two match",

@@ -13,6 +13,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
+from probe.commands.diff import answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> bool:
         for path in (args.reference_dump, args.candidate_dump):
             Dump(path).close()
         flags = ("--no-replay",) if args.no_replay else ()
-        return browse(_report(args), args.reference_dump, args.candidate_dump, args.map, flags)
+        return answer(browse(_report(args), args.reference_dump, args.candidate_dump, args.map, flags))
     for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
         if given:
             raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
@@ -53,15 +54,13 @@ def run(args: argparse.Namespace) -> bool:
 
 def browse(
     report: "Report", reference: "Path", candidate: "Path", table: "Path | None", flags: tuple[str, ...]
-) -> bool:
-    """Take the terminal until the user leaves; whether the latest report says that the two diverge. `flags`: of
-    `probe diff`, for a changed table."""
-    from probe.report import Verdict
+) -> "Report":
+    """Take the terminal until the user leaves; the latest report. `flags`: of `probe diff`, for a changed table."""
     from tui.app import ProbeApp, Subject
 
     app = ProbeApp(Subject(reference, candidate, table, flags), report)
     app.run()
-    return app.report is not None and app.report.verdict is Verdict.DIVERGED
+    return app.report or report
 
 
 def check_terminal() -> None:
@@ -82,7 +81,13 @@ def _report(args: argparse.Namespace) -> "Report":
 
         if args.no_replay:
             raise ProbeError("--no-replay has no effect with --report", hint="leave one of the two away")
-        return read_report(args.report)
+        report = read_report(args.report)
+        for told, given in ((report.reference_path, args.reference_dump), (report.candidate_path, args.candidate_dump)):
+            if told.rpartition("/")[2] != given.name:
+                raise ProbeError(
+                    f"{args.report} is a report of {told}, not of {given}", hint="name its dumps, in order"
+                )
+        return report
     from probe.compare import diff
     from probe.render.progress import Progress
 

@@ -90,6 +90,11 @@ def test_errors_come_before_the_screen_is_taken(terminal):
     assert "hint: " in shown
 
 
+def test_a_report_of_other_dumps_is_refused(terminal, demo):
+    start(terminal, f"dumps/demo-port.h5 dumps/demo-reference.h5 --report {demo.report_path}")
+    terminal.wait_for("is a report of dumps/demo-reference.h5", "code 2")
+
+
 @pytest.mark.parametrize("kind", ["vt100", "xterm-256color"])
 def test_a_terminal_without_many_colours_works(terminal, kind):
     terminal.type(f"export TERM={kind} COLORTERM=", "Enter")

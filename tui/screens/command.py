@@ -54,13 +54,14 @@ class CommandScreen(ModalScreen[None]):
 
     @work(exclusive=True)
     async def _run(self) -> None:
+        told: list[str] = []
         for command in self.commands:
             outcome = await run_probe(shlex.split(command)[1:], self._wait)
-            self._say(
-                f"{outcome.output}{outcome.told}".strip() + (f"\nexit code {outcome.code}" if outcome.code else "")
-            )
+            told.append(f"{outcome.output}{outcome.told}".strip())
             if outcome.code:
-                return
+                told.append(f"exit code {outcome.code}")
+                break
+        self._say("\n".join(told))
 
     def _wait(self, seconds: int) -> None:
         self._say(f"running: {seconds} s ...", dim=True)

@@ -41,7 +41,11 @@ class ExportScreen(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _write(self, event: Input.Submitted) -> None:
-        path = Path(event.value).expanduser()
+        try:
+            path = Path(event.value).expanduser()
+        except RuntimeError:
+            self._refuse(f"there is no such home folder: {event.value}")
+            return
         if path.suffix == ".svg":
             text = self._picture
         elif path.suffix == ".json" and self._report is not None:

@@ -13,6 +13,9 @@ from textual.widgets import Footer, Static
 from probe.render.printable import printable
 from probe.report import WeightFinding
 
+NAMED = 6
+"""Weights that are listed of those that are alike."""
+
 
 class WeightsScreen(ModalScreen[None]):
     """Suspicious ones first; an honest conversion is said once for all weights that it holds of."""
@@ -36,4 +39,5 @@ def _told(one: WeightFinding) -> Text:
     sqnr = f"   SQNR {one.sqnr_db:.1f} dB" if one.sqnr_db is not None else ""
     count = f"   {len(one.weights)} weights" if len(one.weights) > 1 else ""
     head = Text.assemble(sign, (one.kind, "bold"), f"  {names}", (count + sqnr, "dim"))
-    return head + Text(f"\n    {printable(one.message)}\n")
+    few = ", ".join(map(printable, one.weights[:NAMED])) + (", ..." if len(one.weights) > NAMED else "")
+    return head + Text(f"\n    {printable(one.message)}\n    {few if len(one.weights) > 1 else ''}\n")

@@ -10,6 +10,7 @@ from probe.report import TapComparison
 from tui.figures import RATIO
 from tui.reading import Files
 from tui.scene import NOTHING, Scene
+from tui.tree import Mark
 
 
 def show(scene: Scene, files: Files, width: int) -> RenderableType:
@@ -30,11 +31,12 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
             ratio = RATIO.text(row.ratio) if row.ratio is not None else ""
             table.add_row(port, number(row.rel_l2), number(row.local_error), number(row.floor), ratio)
     taps = [row for entry in scene.node.entries if (row := rows.get(entry.tap)) is not None]
-    return Group(table, Text(), Text(_told(taps, replayed=scene.report.replayed)))
+    inside = [printable(child.label) for child in scene.node.children if child.mark is Mark.OWN]
+    return Group(table, Text(), Text(_told(taps, inside, replayed=scene.report.replayed)))
 
 
-def _told(taps: list[TapComparison], *, replayed: bool) -> str:
-    """In a sentence."""
+def _told(taps: list[TapComparison], inside: list[str], *, replayed: bool) -> str:
+    """In a sentence. `inside`: children that do something of their own."""
     came = max((tap.rel_l2 for tap in taps if ":in" in tap.reference), default=None)
     left = max((tap.rel_l2 for tap in taps if ":out" in tap.reference), default=None)
     words = []
@@ -44,6 +46,8 @@ def _told(taps: list[TapComparison], *, replayed: bool) -> str:
         words.append(f"one of {number(left)} goes out")
     told = "; ".join(words)
     own = max((tap.local_error for tap in taps if tap.local_error is not None), default=None)
+    if inside:
+        return f"{told}; what is wrong arose inside: {', '.join(inside)}"
     if own is not None:
         return f"{told}: of that, {number(own)} arose here" if told else f"{number(own)} arose here"
     return told + ("" if replayed else ". Nothing was replayed: how much of it arose here is not known")

@@ -16,7 +16,8 @@ def row_text(pair: Pair) -> str:
             f"{pair.reference.name!r} cannot stand in a table", hint="its name has braces, brackets or colons"
         )
     text = toml(Proposal(row, (pair.reason,), 1.0))
-    return text if pair.layout.scale == 1.0 else f"{text}scale = {pair.layout.scale!r}\n"
+    text += f"scale = {pair.layout.scale!r}\n" if pair.layout.scale != 1.0 else ""
+    return text + (f"offset = {pair.layout.offset!r}\n" if pair.layout.offset else "")
 
 
 def with_row(text: str, row: str) -> str:

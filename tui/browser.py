@@ -100,7 +100,7 @@ class Browser(Horizontal):
             self.query_one("#tabs", Tabs).active = self._tab
             self.query_one(ModuleList).go_to(self._begins_at)
         else:
-            self.action_first_divergence()
+            self.call_after_refresh(self.action_first_divergence)  # then it is known what the middle is
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that lead nowhere are dimmed, or not there at all."""

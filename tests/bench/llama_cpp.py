@@ -18,7 +18,7 @@ from tests.converted.convert import contents, write
 
 ALLOWED = 3.0
 REPETITIONS = 5
-OPTIONS = {"flash": False, "kv": "f32"}
+OPTIONS = {"flash": False, "repack": False, "kv": "f32"}
 
 
 class Unwatched(Session):

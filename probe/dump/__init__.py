@@ -1,6 +1,6 @@
 """The dump file: one HDF5 file a run, read and written only here.
 
-    /                      attributes: format="probe-dump", version=1, complete, target, target_signature,
+    /                      attributes: format="probe-dump", version=2, complete, target, target_signature,
                            environment, config, notes (all but the first three JSON); and, where `probe dump` learned it
                            once the run had ended, repetition and prompt (JSON too); detail (JSON) where not all
                            values were kept (detail.py); stored (JSON: by type, names of weights), where a runtime's
@@ -34,7 +34,8 @@ compressed. Tables are in chunks, each with a checksum, as all of HDF5's own str
 is of fixed length, as wide as the longest of its column. `complete` is set last: a file whose writer died has it false,
 ends in ".partial", and is readable up to the last second.
 
-Version 1: first release.
+Version 1: a hash of our own.
+Version 2: hashes are XXH3; a boolean mask of attention is True where a key is seen.
 """
 
 from probe.dump.reader import Dump

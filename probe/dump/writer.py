@@ -1,6 +1,6 @@
 """Writing a dump: one tap at a time, under a temporary name until it is whole.
 
-Versions: 1 had a hash of our own; 2 has XXH3, and equal hashes mean equal tensors between dumps of one version alone.
+Equal hashes mean equal tensors between dumps of one version alone: `probe.dump` says what each has.
 """
 
 import json

@@ -4,19 +4,12 @@ Thresholds were chosen on seeds below 10.
 """
 
 import argparse
-import json
-import sys
-import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
-
-from rich.console import Console
 
 from tests.converted.plants import EVERY
 from tests.converted.sweep import KINDS, PLANTED_KINDS, honest, planted, quiet, run
 from tests.converted.tables import line, print_tables
+from tests.sweeping import sweep
 
 
 def main() -> None:
@@ -36,16 +29,7 @@ def main() -> None:
     if options.what != "honest":
         bugs = planted(models, kinds or PLANTED_KINDS, widths, seeds)
         pairs += [pair for pair in bugs if options.only in pair.plant]
-    begun, outcomes = time.perf_counter(), []
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn"), initializer=quiet) as pool:
-        for outcome in pool.map(run, pairs):
-            print(line(outcome), file=sys.stderr, flush=True)
-            outcomes.append(outcome)
-    console = Console(width=160)
-    print_tables(outcomes, console)
-    console.print(f"{len(outcomes)} pairs in {time.perf_counter() - begun:.0f} s")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1))
+    sweep(pairs, run, quiet, line, print_tables, options.processes, options.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Every key, pressed in the real app over the demo's dumps."""
 
 import ast
-import asyncio
 import json
 from pathlib import Path
 
@@ -351,7 +350,6 @@ async def test_keys_that_lead_nowhere_are_not_in_the_footer(demo):
         assert module(app) == before
         await press(pilot, "right_square_bracket")
         assert "heights" in await content(pilot)
-        await asyncio.sleep(0)
 
 
 def test_every_key_of_the_help_is_pressed_in_a_test():

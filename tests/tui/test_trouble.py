@@ -190,3 +190,13 @@ def test_a_report_of_wrong_types_is_refused(made, tmp_path, key):
     path.write_text(json.dumps(made.to_dict() | {key: 7}))
     with pytest.raises(ProbeError, match="is no whole report"):
         read_report(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("step", "0"), ("rel_l2", "wide"), ("reference", 3), ("seen", "never")])
+def test_a_tap_of_wrong_types_is_refused(made, tmp_path, key, value):
+    path = tmp_path / "x.json"
+    told = made.to_dict()
+    told["taps"][1][key] = value
+    path.write_text(json.dumps(told))
+    with pytest.raises(ProbeError, match="is no whole report"):
+        read_report(path)

@@ -4,16 +4,9 @@ Thresholds were chosen on the part "seen"; "aside" was looked at afterwards.
 """
 
 import argparse
-import json
-import sys
-import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-
+from tests.sweeping import sweep
 from tests.zoo.draw import PARTS
 from tests.zoo.misses import line
 from tests.zoo.plan import planned
@@ -39,17 +32,7 @@ def main() -> None:
             one for one in planned(part, options.seed) if options.only in one.said and options.dtype in one.dtype
         ]
         pairs += fitting[: options.limit]
-    begun, outcomes = time.perf_counter(), []
-    context = get_context("spawn")
-    with ProcessPoolExecutor(options.processes, mp_context=context, initializer=quiet) as pool:
-        for outcome in pool.map(run, pairs):
-            print(line(outcome), file=sys.stderr, flush=True)
-            outcomes.append(outcome)
-    console = Console(width=160)
-    print_tables(outcomes, console)
-    console.print(f"{len(outcomes)} pairs in {time.perf_counter() - begun:.0f} s")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1))
+    sweep(pairs, run, quiet, line, print_tables, options.processes, options.json)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from enum import IntEnum
 from probe import __version__
 from probe.commands import COMMANDS
 from probe.commands.arguments import joined
+from probe.commands.completion import OPTION, SHELLS, PrintCompletion
 from probe.errors import ProbeError
 from probe.render.progress import say
 
@@ -34,6 +35,7 @@ class ExitCode(IntEnum):
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of a command line. It knows the arguments of the commands named in it: --help alone starts quicker.
+    A completion script is made of all of them.
 
     Imports neither torch nor numpy.
     """
@@ -44,6 +46,9 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"probe {__version__}")
+    parser.add_argument(
+        OPTION, choices=SHELLS, action=PrintCompletion, help='for .bashrc: eval "$(probe --print-completion bash)"'
+    )
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2].rstrip("_")  # `import_`: the other is Python's own
@@ -54,7 +59,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name in words:
+        if name in words or OPTION in words:
             command.add_arguments(added)
         added.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on stderr")
         added.add_argument("--no-color", action="store_true", help="plain text (NO_COLOR does the same)")
@@ -65,17 +70,17 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the only place that knows exit codes."""
     words = joined(sys.argv[1:] if argv is None else argv)
-    args = build_parser(words).parse_args(words)
+    try:
+        args = build_parser(words).parse_args(words)
+    except ProbeError as error:
+        return _trouble(error)
     if args.no_color:
         os.environ["NO_COLOR"] = "1"
     try:
         diverged = args.run(args)
         sys.stdout.flush()
     except ProbeError as error:
-        say(f"probe: error: {error}")
-        if error.hint:
-            say(f"hint: {error.hint}")
-        return ExitCode.TROUBLE
+        return _trouble(error)
     except ImportError as error:  # of ours: what a user's own code cannot import is a ProbeError
         say(f"probe: error: 'probe {args.command}' cannot import what it needs: {error}")
         say(f"hint: pip install {error.name or 'layer-probe'}")
@@ -92,6 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return ExitCode.TROUBLE
     return ExitCode.DIVERGED if diverged else ExitCode.MATCH
+
+
+def _trouble(error: ProbeError) -> ExitCode:
+    """Say what a user can fix."""
+    say(f"probe: error: {error}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+    return ExitCode.TROUBLE
 
 
 if __name__ == "__main__":

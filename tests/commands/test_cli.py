@@ -11,7 +11,7 @@ from probe.commands import COMMANDS
 from tests.commands.running import TINY, Run, in_new_process
 
 NAMES = [command.__name__.rpartition(".")[2].rstrip("_") for command in COMMANDS]
-HEAVY = {"torch", "numpy", "h5py", "textual", "transformers", "rich", "matplotlib", "einops"}
+HEAVY = {"torch", "numpy", "h5py", "textual", "transformers", "rich", "matplotlib", "einops", "shtab"}
 
 
 def left_with(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -133,7 +133,9 @@ class ProbeApp(App[None]):
         from probe.compare.less import commands_in_full  # not needed for the first screen
 
         module = scene.node.module if (scene := self.screen_stack[0].query_one(Browser).scene) else ""
-        commands = await self._asked(lambda files: commands_in_full(files.opened(), files.partners(module)))
+        commands = await self._asked(
+            lambda files: commands_in_full(files.opened().dumps, files.opened().partners(module))
+        )
         if commands:
             self.push_screen(CommandScreen(commands, f"records {module or 'the whole model'} with all values"))
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from probe.report import Report, TapComparison
-from tui.reading import Both, Files
+from tui.reading import Files
 from tui.tree import Entry, Node
+
+if TYPE_CHECKING:
+    from probe.align.opened import Both
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,8 @@ class Tab:
     """Shown of two dumps alone."""
 
 
-def both_of(scene: Scene, files: Files) -> Both | None:
-    return files.tap(scene.step, scene.entry.tap) if scene.entry is not None else None
+def both_of(scene: Scene, files: Files) -> "Both | None":
+    return files.opened().tap(scene.step, scene.entry.tap) if scene.entry is not None else None
 
 
 NOTHING = Text("no tensor was recorded here: look at a module inside", style="dim")

@@ -184,6 +184,11 @@ def _fed(dump: Dump, step: int) -> tuple[int, int]:
     return fed_tokens((name, bits.shape, dtype in NUMPY_OTHERS) for name, (bits, dtype) in arguments)
 
 
+def num_tokens(dump: Dump, step: int) -> int:
+    """That a step was fed, a sentence; 0 where nothing tells."""
+    return _fed(dump, step)[1]
+
+
 def fed_tokens(arguments: Iterable[tuple[str, tuple[int, ...], bool]]) -> tuple[int, int]:
     """Sentences and tokens of each: of token ids [B, T] or [T], or of embeddings [B, T, C]; 1 and 0 without either.
 

@@ -114,7 +114,7 @@ def tried(text: str, table: Path, base: str, files: Files) -> Trial:
     """In the thread that reads the files: what the row pairs, in which shapes, and how far the two then are apart; and
     whether the table is one with it."""
     try:
-        ours, theirs = files.opened()
+        ours, theirs = files.opened().dumps
         parse_table(text, "the row")
         whole = pairs_of_table(parse_table(with_row(text_of(table, base), text), str(table)), ours, theirs)
         if whole.problems:
@@ -149,9 +149,9 @@ def row_of(files: Files, step: int, tap: str) -> tuple[str, str]:
 
 
 def _row(files: Files, step: int, tap: str) -> str:
-    if files.tap(step, tap).reference.is_functional:
+    if files.opened().tap(step, tap).reference.is_functional:
         raise ProbeError("a function's taps follow the row of the module that calls it", hint="m at that module")
-    pair = files.pairs.get((step, tap))
+    pair = files.opened().pairs.get((step, tap))
     if pair is not None:
         return row_text(pair)
     return f'[[pair]]\nreference = {json.dumps(tap)}\ncandidate = "name a tap of the candidate"\n'

@@ -21,7 +21,9 @@ HIDDEN = -1e4
 
 def show(scene: Scene, files: Files, width: int) -> RenderableType:
     taps = {
-        tap.name: tap for tap in files.opened()[0].taps if tap.step == scene.step and tap.module_class == "attention"
+        tap.name: tap
+        for tap in files.opened().dumps[0].taps
+        if tap.step == scene.step and tap.module_class == "attention"
     }
     owner = scene.node.module
     found = [tap for tap in taps.values() if owner in (tap.module, tap.owner)]
@@ -40,13 +42,13 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
 
 
 def _both(tap: Tap, title: str, files: Files, step: int, width: int) -> list[RenderableType]:
-    both = files.tap(step, tap.name)
+    both = files.opened().tap(step, tap.name)
     try:
         r, c = both.read()
     except ProbeError as error:
         return [Text(f"{title}: {error}", style="yellow")]
     room = (width - 3) // 2
-    left = _picture("reference" if len(files.opened()) > 1 else "recorded", title, r, room)
+    left = _picture("reference" if len(files.opened().dumps) > 1 else "recorded", title, r, room)
     if c is None:
         return list(left)
     lines: list[RenderableType] = list(side_by_side(left, _picture("candidate", title, c, room)))
@@ -62,10 +64,10 @@ def _computed(found: list[Tap], files: Files, step: int, width: int) -> list[Ren
     ports = {tap.port: tap.name for tap in found}
     if not {"in.query", "in.key", "in.scale"} <= ports.keys():
         return []
-    sides = [files.tap(step, ports[port]).read() for port in ("in.query", "in.key", "in.scale")]
+    sides = [files.opened().tap(step, ports[port]).read() for port in ("in.query", "in.key", "in.scale")]
     room = (width - 3) // 2
     pictures = []
-    for side, name in enumerate(("reference", "candidate") if len(files.opened()) > 1 else ("recorded",)):
+    for side, name in enumerate(("reference", "candidate") if len(files.opened().dumps) > 1 else ("recorded",)):
         query, key, scale = (values[side] for values in sides)
         if query is None or key is None or scale is None:
             continue

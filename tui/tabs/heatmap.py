@@ -4,7 +4,6 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from probe.dump import Dump
 from probe.render.findings import number
 from probe.views import Grid, axes, difference_grid, onset
 from tui.charts import log_grid, shaded
@@ -28,18 +27,12 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
         what = "error"
     if r.ndim < 2 or r.size == 0:
         return Text(f"a map has two axes; this tap has the shape {list(r.shape)}", style="dim")
-    along = axes(r.shape, num_tokens(files.opened()[0], scene.step))
+    along = axes(r.shape, files.opened().num_tokens(scene.step))
     grid = difference_grid(r, c, along.tokens, along.channels)
     parts = [_begins(grid, scene, what), *_map(grid, what, "channels", width)]
     if along.heads is not None:
         parts += [Text(), *_map(difference_grid(r, c, along.tokens, along.heads), what, "heads", width)]
     return Group(*parts)
-
-
-def num_tokens(dump: Dump, step: int) -> int:
-    """That the model was fed in a step; 0 where nothing tells."""
-    ids = [bits.shape for name, (bits, _) in dump.inputs(step).items() if "mask" not in name and "pos" not in name]
-    return next((shape[1] if len(shape) > 1 else shape[0] for shape in ids if shape), 0)
 
 
 def _begins(grid: Grid, scene: Scene, what: str) -> Text:

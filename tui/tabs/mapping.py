@@ -14,7 +14,7 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
     if both is None:
         return NOTHING
     if both.pair is None:
-        skipped = files.mapping.skipped if files.mapping else ()
+        skipped = mapping.skipped if (mapping := files.opened().mapping) else ()
         reason = next((one.reason for one in skipped if one.tap == both.reference), "")
         told = f"left out by the table: {printable(reason)}" if reason else "has no counterpart in the candidate"
         return Group(_line("reference", both.reference.name), Text(), Text(told))

@@ -1,0 +1,50 @@
+"""Two dumps side by side: rows of both and values in one layout, of files opened here or by the caller."""
+
+import h5py
+import numpy as np
+import pytest
+
+from probe.align.opened import Opened, opened
+from probe.dump import Dump
+from probe.errors import ProbeError
+from tests.tui import made
+
+TAP = f"{made.ATTENTION}:out"
+
+
+@pytest.fixture
+def paths(tmp_path):
+    both = tmp_path / "ref.h5", tmp_path / "cand.h5"
+    for path, bugs in zip(both, (False, True), strict=True):
+        made.write(path, bugs=bugs)
+    return both
+
+
+def test_a_tap_has_both_sides_rows_and_values(paths):
+    with opened(*paths) as files:
+        both = files.tap(0, TAP)
+        assert both.reference.name == both.candidate[0].name == TAP
+        for side, values in zip((False, True), both.read(), strict=True):
+            np.testing.assert_array_equal(values, made.arrays(bugs=side)[TAP])
+        assert files.num_tokens(0) == made.TOKENS
+        with pytest.raises(ProbeError, match="no tap 'model.layers.0:nothing'"):
+            files.tap(0, "model.layers.0:nothing")
+
+
+def test_what_is_opened_here_is_closed_and_what_a_caller_opened_is_not(paths):
+    with Dump(paths[0]) as ours:
+        with opened(ours, paths[1]) as files:
+            candidate = files.dumps[1]
+        assert ours[TAP].shape == (1, made.TOKENS, made.CHANNELS)
+        with pytest.raises((ProbeError, ValueError)):
+            candidate.attribute("target")
+    h5py.File(paths[1], "r+").close()
+
+
+def test_a_lone_dump_has_no_other_side(paths):
+    with Dump(paths[0]) as dump:
+        alone = Opened((dump,))
+        both = alone.tap(0, TAP)
+        assert both.pair is None
+        assert both.read()[1] is None
+        assert alone.partners("model.norm") == ["model.norm"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from probe.commands.arguments import file
 from probe.commands.diff import answer
+from probe.commands.given import add_report, given_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference_dump", type=file, metavar="REF", help="dump of the run taken as true")
     parser.add_argument("candidate_dump", type=file, nargs="?", metavar="CAND", help="dump of the run under suspicion")
-    parser.add_argument("--report", type=file, metavar="FILE.json", help="what 'probe diff REF CAND --json' printed")
-    parser.add_argument("--map", type=file, metavar="FILE.toml", help="a mapping table")
-    parser.add_argument("--no-replay", action="store_true", help="compare the files alone; run no model")
+    add_report(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> bool:
         for path in (args.reference_dump, args.candidate_dump):
             Dump(path).close()
         flags = ("--no-replay",) if args.no_replay else ()
-        return answer(browse(_report(args), args.reference_dump, args.candidate_dump, args.map, flags))
+        return answer(browse(given_report(args), args.reference_dump, args.candidate_dump, args.map, flags))
     for flag, given in (("--report", args.report), ("--map", args.map), ("--no-replay", args.no_replay)):
         if given:
             raise ProbeError(f"{flag} has no effect without CAND", hint="name both dumps")
@@ -71,27 +70,3 @@ def check_terminal() -> None:
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ProbeError("there is no terminal to browse in", hint="probe diff REF CAND, or probe show FILE, print")
-
-
-def _report(args: argparse.Namespace) -> "Report":
-    from probe.errors import ProbeError
-
-    if args.report is not None:
-        from probe.saved_report import read_report
-
-        if args.no_replay:
-            raise ProbeError("--no-replay has no effect with --report", hint="leave one of the two away")
-        report = read_report(args.report)
-        for told, given in ((report.reference_path, args.reference_dump), (report.candidate_path, args.candidate_dump)):
-            if told.rpartition("/")[2] != given.name:
-                raise ProbeError(
-                    f"{args.report} is a report of {told}, not of {given}", hint="name its dumps, in order"
-                )
-        return report
-    from probe.compare import diff
-    from probe.render.progress import Progress
-
-    with Progress(quiet=args.quiet) as progress:
-        return diff(
-            args.reference_dump, args.candidate_dump, table=args.map, replay=not args.no_replay, progress=progress
-        )

@@ -20,24 +20,29 @@ def print_findings(out: Console, report: Report) -> None:
 
 
 def _print_finding(out: Console, index: int, finding: Finding, report: Report) -> None:
-    prose(out, Text.assemble((f"{index:2d}. {_where(finding)}", "bold"), f"   cause: {finding.cause}"))
+    prose(out, Text.assemble((f"{index:2d}. {place_of(finding)}", "bold"), f"   cause: {finding.cause}"))
     prose(out, Text(printable(finding.message)), indent=4)
     if finding.uncaptured:
-        prose(out, Text(printable(_hidden(finding, report)), style="yellow"), indent=4)
+        prose(out, Text(printable(hidden(finding, report)), style="yellow"), indent=4)
     if finding.error_after is not None:
-        evidence = (
-            f"its error of {number(finding.error_before)} falls to {number(finding.error_after)} once that is planted"
-        )
-        evidence += " into the reference"
-        if finding.share is not None:
-            evidence += f", and {percent(finding.share)} of the output's error goes with it"
-        prose(out, Text(evidence), indent=4)
+        prose(out, Text(evidence(finding)), indent=4)
     if len(finding.modules) > 1:
         prose(out, Text(f"in {', '.join(map(module_name, finding.modules))}", style="dim"), indent=4)
     out.print()
 
 
-def _where(finding: Finding) -> str:
+def evidence(finding: Finding) -> str:
+    """Why its cause is believed; "" where it was not planted."""
+    if finding.error_after is None:
+        return ""
+    falls = f"its error of {number(finding.error_before)} falls to {number(finding.error_after)}"
+    told = f"{falls} once that is planted into the reference"
+    if finding.share is not None:
+        told += f", and {percent(finding.share)} of the output's error goes with it"
+    return told
+
+
+def place_of(finding: Finding) -> str:
     """The module; of a span that nothing explains, the first and the last of the modules that it runs through."""
     if finding.cause != "unknown" or not finding.uncaptured:
         return module_name(finding.module)
@@ -47,8 +52,8 @@ def _where(finding: Finding) -> str:
     return " to ".join(map(module_name, ends))
 
 
-def _hidden(finding: Finding, report: Report) -> str:
-    """`between A and B; not captured in the candidate: ...`: a span that is longer than it need be."""
+def hidden(finding: Finding, report: Report) -> str:
+    """`between A and B; not captured in the candidate: ...`: a span longer than it need be. Names as in the dump."""
     few = ", ".join(finding.uncaptured[:NAMED])
     more = f" and {len(finding.uncaptured) - NAMED} more" if len(finding.uncaptured) > NAMED else ""
     what = "without a counterpart" if report.candidate_only else "not captured"
@@ -57,17 +62,23 @@ def _hidden(finding: Finding, report: Report) -> str:
 
 
 def _print_explained(out: Console, report: Report) -> None:
-    """How far the findings together go."""
+    told = explained(report)
+    if told:
+        prose(out, Text(told))
+        out.print()
+
+
+def explained(report: Report) -> str:
+    """How far the findings together go; "" where that is not known, or there is one alone."""
     known = [finding for finding in report.findings if finding.error_after is not None]
     if report.explained is None or not known or len(report.findings) == 1:
-        return
+        return ""
     what = (
         "these findings"
         if len(known) == len(report.findings)
         else f"the findings with a cause ({len(known)} of {len(report.findings)})"
     )
-    prose(out, Text(f"planted together, {what} explain {percent(report.explained)} of the output's error"))
-    out.print()
+    return f"planted together, {what} explain {percent(report.explained)} of the output's error"
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from probe.render.console import console, prose
 from probe.render.findings import module_name, number, print_findings
 from probe.render.printable import printable
 from probe.render.weights import is_repeated, print_suspicious
-from probe.report import Place, Report, Status, TapComparison, Verdict
+from probe.report import OutputComparison, Place, Report, Status, TapComparison, Verdict
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
@@ -35,12 +35,17 @@ def _print_verdict(out: Console, report: Report) -> None:
         if check.status is not Status.OK and not is_repeated(check, report):
             prose(out, Text(printable(check.message), style="yellow"), f"{MARKS[check.status]}:")
     print_suspicious(out, report.weights)
-    line = Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ")
+    prose(out, Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ", verdict_in_words(report)))
+    out.print()
+
+
+def verdict_in_words(report: Report) -> str:
+    """What follows the verdict's one word."""
     match report.verdict:
         case Verdict.IDENTICAL:
-            line.append("every compared number is the same")
+            return "every compared number is the same"
         case Verdict.NOISE:
-            line.append(
+            return (
                 _not_judged(report)
                 if report.unjudged
                 else "the two differ by honest rounding alone"
@@ -50,13 +55,10 @@ def _print_verdict(out: Console, report: Report) -> None:
                 else "no difference beyond what rounding may gather"
             )
         case Verdict.DIVERGED if report.first is not None:
-            line.append(f"first {_place(report.first)}")
-            if report.first.seen_at:
-                line.append(f"; seen from {printable(report.first.seen_at)} on")
+            seen = f"; seen from {printable(report.first.seen_at)} on" if report.first.seen_at else ""
+            return f"first {_place(report.first)}{seen}"
         case _:
-            line.append("a NaN or an infinity is on one side alone")
-    prose(out, line)
-    out.print()
+            return "a NaN or an infinity is on one side alone"
 
 
 def _not_judged(report: Report) -> str:
@@ -75,15 +77,24 @@ def _place(first: Place) -> str:
     return f"at {module_name(first.module)}, tap {printable(first.tap)}"
 
 
-def _print_neighbourhood(out: Console, report: Report) -> None:
-    """The taps around the first divergence, where they part."""
+def neighbourhood(report: Report) -> tuple[range, int] | None:
+    """The taps around the first divergence, and which of them it is: numbers in `report.taps`. None where nothing
+    diverges."""
     if report.first is None:
-        return
+        return None
     names = [(tap.step, tap.reference) for tap in report.taps]
     place = (report.first.step, report.first.tap)
     if place not in names:  # a step of a sequence, whose taps are listed once for all its steps
         place = next(name for name in names if name[1] == report.first.tap)
     at = names.index(place)
+    return range(max(0, at - CONTEXT), min(at + CONTEXT + 1, len(names))), at
+
+
+def _print_neighbourhood(out: Console, report: Report) -> None:
+    around = neighbourhood(report)
+    if around is None:
+        return
+    shown, at = around
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     for title in ("reference tap", "candidate tap"):
@@ -93,16 +104,14 @@ def _print_neighbourhood(out: Console, report: Report) -> None:
     estimated = any(tap.rel_l2_stderr is not None for tap in report.taps)
     if estimated:
         table.add_column("+-", justify="right")
-    for index, tap in enumerate(report.taps[max(0, at - CONTEXT) : at + CONTEXT + 1], max(0, at - CONTEXT)):
-        table.add_row(*_row(tap, index == at, estimated), style="bold" if index == at else None)
+    for index in shown:
+        table.add_row(*_row(report.taps[index], index == at, estimated), style="bold" if index == at else None)
     out.print(table)
     out.print()
 
 
 def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | str, ...]:
     """Where some errors are estimates, each has its standard error last."""
-    ratio = "" if tap.ratio is None else f"{tap.ratio:,.1f}" if tap.ratio < 100 else f"{tap.ratio:,.0f}"
-    ratio = f"{tap.ratio:.1e}" if tap.ratio is not None and tap.ratio >= HUGE else ratio
     return (
         ">" if is_first else "",
         Text(printable(tap.reference)),
@@ -110,16 +119,28 @@ def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | st
         number(tap.rel_l2),
         number(tap.local_error),
         number(tap.floor),
-        ratio,
+        times_the_floor(tap.ratio),
         *((number(tap.rel_l2_stderr),) if estimated else ()),
     )
 
 
+def times_the_floor(ratio: float | None) -> str:
+    """`0.3`, `602,579`, `4.8e+10`."""
+    if ratio is None:
+        return ""
+    if ratio >= HUGE:
+        return f"{ratio:.1e}"
+    return f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
 def _print_output(out: Console, report: Report) -> None:
-    if report.output is None:
-        prose(out, Text("not compared: the two models return nothing alike"), "output")
-        return
-    shown = report.output
+    prose(out, Text(output_in_words(report.output)), "output")
+
+
+def output_in_words(shown: OutputComparison | None) -> str:
+    """How far the two models' results are apart."""
+    if shown is None:
+        return "not compared: the two models return nothing alike"
     name = shown.tap.rpartition(":")[2].removeprefix("out").removeprefix(".")  # ":out.logits" is the model's logits
     line = f"{printable(name)}: " if name else ""
     line += f"relative error {number(shown.rel_l2)}"
@@ -127,7 +148,7 @@ def _print_output(out: Console, report: Report) -> None:
     if shown.argmax_match is not None and shown.top10_overlap is not None:
         line += f", KL {number(shown.kl)} nats, same next token {shown.argmax_match:.1%}"
         line += f", top ten shared {shown.top10_overlap:.1%}"
-    prose(out, Text(line), "output")
+    return line
 
 
 def _print_coverage(out: Console, report: Report) -> None:

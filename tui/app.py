@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, HelpPanel, Static
 
 from probe.errors import ProbeError
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.report import Report
 from probe.saved_report import report_of
 from probe.tap import Tap

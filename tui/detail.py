@@ -12,7 +12,7 @@ from textual.widgets import Static, Tabs
 from textual.widgets import Tab as TabTitle
 
 from probe.errors import ProbeError
-from probe.render.printable import printable
+from probe.printable import printable
 from tui.reading import Files
 from tui.scene import Scene, Tab
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from probe.render.findings import number
 from probe.report import TapComparison
 from probe.tap import Tap
+from probe.words import number
 
 Value = float | None
 """None: not known."""

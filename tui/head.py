@@ -2,9 +2,9 @@
 
 from rich.text import Text
 
-from probe.render.findings import module_name, percent
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.report import Report, Status, Verdict
+from probe.words import module_name, percent
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 WORDS = {

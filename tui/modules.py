@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from probe.render.printable import printable
+from probe.printable import printable
 from tui import heat
 from tui.figures import Figure
 from tui.tree import Mark, Node

@@ -5,11 +5,11 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.dump import Dump
+from probe.printable import printable
 from probe.render.console import console, prose
-from probe.render.findings import number
-from probe.render.printable import printable
 from probe.render.steps import steps_in_words
 from probe.tap import Tap
+from probe.words import number
 
 RUNTIMES = ("torch", "transformers", "llama.cpp", "xllamacpp", "llama-cpp-python", "onnxruntime")
 """What runs models: whose versions matter to a reader first."""

@@ -8,8 +8,8 @@ from rich.text import Text
 from probe.align.table.check import TableCheck
 from probe.align.table.proposal import Proposal
 from probe.align.table.write import is_asked, why
+from probe.printable import printable
 from probe.render.console import console, prose
-from probe.render.printable import printable
 
 
 def print_check(found: TableCheck) -> None:

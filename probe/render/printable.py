@@ -1,6 +1,3 @@
-"""Text as it may be shown: names in dumps are anybody's, and a terminal obeys what it is sent."""
+"""Where `printable` was: it is in probe.printable, since a notebook's cell needs it too."""
 
-
-def printable(text: str) -> str:
-    """`text` on one line, with control characters (line ends, terminal escapes, reversed writing) made visible."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+from probe.printable import printable as printable

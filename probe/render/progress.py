@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from probe.render.printable import printable
+from probe.printable import printable
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -4,18 +4,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from probe.printable import printable
 from probe.render.console import console, prose
-from probe.render.findings import module_name, number, print_findings
-from probe.render.printable import printable
-from probe.render.weights import is_repeated, print_suspicious
-from probe.report import OutputComparison, Place, Report, Status, TapComparison, Verdict
+from probe.render.findings import print_findings
+from probe.render.weights import print_suspicious
+from probe.report import Report, Status, TapComparison, Verdict
+from probe.words import is_repeated, neighbourhood, number, output_in_words, times_the_floor, verdict_in_words
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
-CONTEXT = 3
-"""Rows shown before and after the first divergence."""
-HUGE = 1e8
-"""From here on a ratio's digits say nothing: of a mask, which has no rounding, it is as good as infinite."""
 
 
 def print_report(report: Report) -> None:
@@ -37,57 +34,6 @@ def _print_verdict(out: Console, report: Report) -> None:
     print_suspicious(out, report.weights)
     prose(out, Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ", verdict_in_words(report)))
     out.print()
-
-
-def verdict_in_words(report: Report) -> str:
-    """What follows the verdict's one word."""
-    match report.verdict:
-        case Verdict.IDENTICAL:
-            return "every compared number is the same"
-        case Verdict.NOISE:
-            return (
-                _not_judged(report)
-                if report.unjudged
-                else "the two differ by honest rounding alone"
-                if report.replayed
-                else "nothing is seen to differ by more than rounding; what was recorded does not tell more"
-                if report.undecided
-                else "no difference beyond what rounding may gather"
-            )
-        case Verdict.DIVERGED if report.first is not None:
-            seen = f"; seen from {printable(report.first.seen_at)} on" if report.first.seen_at else ""
-            return f"first {_place(report.first)}{seen}"
-        case _:
-            return "a NaN or an infinity is on one side alone"
-
-
-def _not_judged(report: Report) -> str:
-    if report.replayed:
-        return f"nothing is seen to differ by more than rounding; {len(report.unjudged)} places cannot be judged"
-    return (
-        f"from {printable(report.unjudged[0])} on quantized weights may be all that differs, and may hide a bug: "
-        "nothing was replayed"
-    )
-
-
-def _place(first: Place) -> str:
-    """The module, or the ends of a span of which the candidate shows nothing more."""
-    if first.uncaptured:
-        return f"between {printable(first.span[0]) or 'the inputs'} and {printable(first.span[1])}"
-    return f"at {module_name(first.module)}, tap {printable(first.tap)}"
-
-
-def neighbourhood(report: Report) -> tuple[range, int] | None:
-    """The taps around the first divergence, and which of them it is: numbers in `report.taps`. None where nothing
-    diverges."""
-    if report.first is None:
-        return None
-    names = [(tap.step, tap.reference) for tap in report.taps]
-    place = (report.first.step, report.first.tap)
-    if place not in names:  # a step of a sequence, whose taps are listed once for all its steps
-        place = next(name for name in names if name[1] == report.first.tap)
-    at = names.index(place)
-    return range(max(0, at - CONTEXT), min(at + CONTEXT + 1, len(names))), at
 
 
 def _print_neighbourhood(out: Console, report: Report) -> None:
@@ -124,31 +70,8 @@ def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | st
     )
 
 
-def times_the_floor(ratio: float | None) -> str:
-    """`0.3`, `602,579`, `4.8e+10`."""
-    if ratio is None:
-        return ""
-    if ratio >= HUGE:
-        return f"{ratio:.1e}"
-    return f"{ratio:,.1f}" if ratio < 100 else f"{ratio:,.0f}"
-
-
 def _print_output(out: Console, report: Report) -> None:
     prose(out, Text(output_in_words(report.output)), "output")
-
-
-def output_in_words(shown: OutputComparison | None) -> str:
-    """How far the two models' results are apart."""
-    if shown is None:
-        return "not compared: the two models return nothing alike"
-    name = shown.tap.rpartition(":")[2].removeprefix("out").removeprefix(".")  # ":out.logits" is the model's logits
-    line = f"{printable(name)}: " if name else ""
-    line += f"relative error {number(shown.rel_l2)}"
-    line += f", largest {number(shown.max_abs)}" if shown.max_abs == shown.max_abs else ""
-    if shown.argmax_match is not None and shown.top10_overlap is not None:
-        line += f", KL {number(shown.kl)} nats, same next token {shown.argmax_match:.1%}"
-        line += f", top ten shared {shown.top10_overlap:.1%}"
-    return line
 
 
 def _print_coverage(out: Console, report: Report) -> None:

@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.text import Text
 
+from probe.printable import printable
 from probe.render.console import console, prose
-from probe.render.printable import printable
-from probe.report import Report, TrustCheck, WeightFinding
+from probe.report import WeightFinding
 
 SHOWN = 12
 """Findings of a kind that may be meant; the rest are counted."""
@@ -32,13 +32,6 @@ def print_suspicious(out: Console, findings: tuple[WeightFinding, ...]) -> int:
     for finding in suspicious:
         prose(out, Text(printable(f"{finding.kind}: {finding.message}"), style="yellow"), "WEIGHTS:")
     return len(suspicious)
-
-
-def is_repeated(check: TrustCheck, report: Report) -> bool:
-    """Whether alignment's remark on a weight is what the audit says too, of the same module."""
-    words = check.message.replace(";", " ").replace(",", " ").split()
-    modules = {name.rpartition(".")[0] for finding in report.weights if finding.suspicious for name in finding.weights}
-    return check.check == "weights" and not modules.isdisjoint(words)
 
 
 def _print_rest(out: Console, findings: tuple[WeightFinding, ...]) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from probe.render.console import console
-from probe.render.findings import percent, print_findings
+from probe.render.findings import print_findings
 from probe.report import Finding, Report, Verdict
+from probe.words import percent
 
 
 @pytest.mark.parametrize(

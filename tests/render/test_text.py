@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from probe.render.findings import number
 from probe.render.text import print_report
 from probe.report import Finding, OutputComparison, Place, Report, Status, TapComparison, TrustCheck, Verdict
+from probe.words import number
 
 LONG = "model.decoder.layers.11.a_module_whose_name_is_long.and_whose_child_has_a_long_name_too"
 

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-from probe.render.printable import printable
+from probe.printable import printable
 from tui.running import run_probe
 
 

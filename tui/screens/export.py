@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.report import Report
 
 

@@ -24,8 +24,8 @@ from probe.dump import Dump
 from probe.dump.unpadded import kept_tokens
 from probe.errors import NotKept, ProbeError
 from probe.metrics import compare
-from probe.render.findings import number
-from probe.render.printable import printable
+from probe.printable import printable
+from probe.words import number
 from tui.reading import Files
 
 PAUSE = 0.2

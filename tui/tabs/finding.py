@@ -3,9 +3,9 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from probe.render.findings import module_name, number, percent
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.report import Finding, Report
+from probe.words import module_name, number, percent
 from tui.entries import findings_at
 from tui.reading import Files
 from tui.scene import Scene

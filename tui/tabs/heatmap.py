@@ -4,8 +4,8 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from probe.render.findings import number
 from probe.views import Grid, axes, difference_grid, onset
+from probe.words import number
 from tui.charts import log_grid, shaded
 from tui.reading import Files
 from tui.scene import NOTHING, Scene, both_of

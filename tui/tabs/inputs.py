@@ -4,9 +4,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from probe.render.findings import number
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.report import TapComparison
+from probe.words import number
 from tui.figures import RATIO
 from tui.reading import Files
 from tui.scene import NOTHING, Scene

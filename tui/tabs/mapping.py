@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from probe.align.mapping import Layout
-from probe.render.printable import printable
+from probe.printable import printable
 from tui.reading import Files
 from tui.scene import NOTHING, Scene, both_of
 

@@ -7,9 +7,9 @@ from rich.text import Text
 
 from probe.align.mapping import Numbers
 from probe.errors import ProbeError
-from probe.render.findings import number
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.tap import Statistics, Tap
+from probe.words import number
 from tui.reading import Files
 from tui.scene import NOTHING, Scene, both_of
 

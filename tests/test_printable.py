@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.render.printable import printable
+from probe.printable import printable
 from probe.render.progress import say
 
 

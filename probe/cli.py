@@ -20,6 +20,7 @@ examples:
   probe dump py:port.py:build --inputs ref.h5 -o cand.h5
   probe diff ref.h5 cand.h5                             say where the candidate parts, and what it does there
 
+defaults of options may stand in pyproject.toml: [tool.probe.dump] dtype = "fp32"
 exit codes: 0 the candidate matches, 1 it diverges, 2 trouble, 130 interrupted
 """
 
@@ -70,13 +71,17 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the only place that knows exit codes."""
     words = joined(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(words)
     try:
-        args = build_parser(words).parse_args(words)
+        args = parser.parse_args(words)
     except ProbeError as error:
         return _trouble(error)
-    if args.no_color:
-        os.environ["NO_COLOR"] = "1"
     try:
+        from probe.commands.defaults import add_defaults  # not for --help
+
+        add_defaults(args, parser, words)
+        if args.no_color:
+            os.environ["NO_COLOR"] = "1"
         diverged = args.run(args)
         sys.stdout.flush()
     except ProbeError as error:

@@ -1,9 +1,16 @@
 """What a comparison found: all that renderers and the TUI see."""
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from probe.frame import frame
+from probe.shown import of_finding, of_place, of_report
+from probe.words import verdict_in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 
@@ -88,6 +95,9 @@ class Place:
     uncaptured: tuple[str, ...] = ()
     """What modules return inside the span and in the reference, and has no counterpart in the candidate."""
 
+    def _repr_html_(self) -> str:
+        return of_place(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -124,6 +134,12 @@ class Finding:
         """Nobody is to blame, as for rounding of some kind: it makes no verdict."""
         is_usual = str(self.candidate_value).startswith(("int8", "int4", "fp8", "Q", "IQ"))
         return self.harmless or self.cause.startswith("precision.") or (self.cause == "linear.quantized" and is_usual)
+
+    def __repr__(self) -> str:
+        return f"Finding({self.cause!r}, {self.module!r}, {self.message!r})"
+
+    def _repr_html_(self) -> str:
+        return of_finding(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +210,22 @@ class Report:
         told = (Seen.VALUES, Seen.SKETCH)
         unseen = any(tap.rel_l2 != 0 and tap.seen not in told for tap in self.taps)
         return self.verdict is Verdict.NOISE and (unseen or bool(self.unjudged))
+
+    def __repr__(self) -> str:
+        """One line, however many taps there are."""
+        causes = ", ".join(finding.cause for finding in self.findings)
+        found = f", {causes}" if causes else ""
+        return f"Report({str(self.verdict)!r}, {verdict_in_words(self)!r}, {len(self.taps)} pairs of taps{found})"
+
+    def _repr_html_(self) -> str:
+        return of_report(self)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row a compared pair, in the reference's order of execution; the columns are TapComparison's fields.
+
+        ProbeError where pandas is not installed.
+        """
+        return frame({one.name: [getattr(tap, one.name) for tap in self.taps] for one in fields(TapComparison)})
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `probe diff --json` prints: schema 1, JSON types only."""

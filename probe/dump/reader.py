@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import finalize
 
 import h5py
 import numpy as np
 
-from probe.dump import plain
+from probe.dump import plain, shown
 from probe.dump.detail import Detail, sketch_dtype
 from probe.dump.dtypes import UNIT_ROUNDOFF, Bits, decode, dtype_of
 from probe.dump.names import clean, link_name, linked_name
@@ -25,6 +25,9 @@ from probe.dump.values import Place, blocks_at, placed, values_at
 from probe.dump.weight import NUM_PROJECTIONS, Sketches, Weight
 from probe.errors import NotKept, ProbeError
 from probe.tap import Tap
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS = 1 << 18
 """Numbers that are sketched at once."""
@@ -51,6 +54,16 @@ class Dump:
         except ProbeError:
             self.close()
             raise
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return shown.dump(self)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row a tap, the gradients' last: step, tap, shape, dtype and statistics. ProbeError without pandas."""
+        return shown.as_frame(self)
 
     def attribute(self, name: str) -> Any:
         """A JSON attribute of the file (target, environment, config, notes), or None."""
@@ -168,7 +181,10 @@ class Dump:
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None
 
     def __getitem__(self, name: str) -> Bits:
-        """`dump["model.layers.0:out"]`: the values of step 0 as numbers (bfloat16 and fp8 as float32)."""
+        """`dump["model.layers.0:out"]`: the values of step 0 as numbers (bfloat16 and fp8 as float32).
+
+        Of another step: `dump.read(dump.tap("model.layers.0:out", step=3))`. ProbeError where there is no such tap.
+        """
         return self.read(self.tap(name))
 
     def read(self, tap: Tap) -> Bits:
@@ -241,6 +257,10 @@ class Dump:
 
     def _reading(self, what: str) -> AbstractContextManager[None]:
         return reading(self.path, what)
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._file
 
     def close(self) -> None:
         self._file.close()

@@ -23,6 +23,7 @@ from probe.trust import stop_at_failure, trust
 if TYPE_CHECKING:
     from torch import nn
 
+    from probe.diagnose.hypothesis import Family
     from probe.targets import Target
 
 Progress = Callable[[str, int, int], None]
@@ -39,14 +40,16 @@ def diff(
     reference_target: "Target | None" = None,
     trust_remote_code: bool = False,
     trust_anyway: bool = False,
+    families: "Sequence[Family]" = (),
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Compare two dumps, and say where the candidate first does something of its own.
 
     With a live `reference`, or a target in the reference's dump that may be loaded again (its own hf: target, this
     user's own py: target, or `reference_target`), the reference is replayed on the candidate's tensors; without,
-    places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. ProbeError where the two
-    cannot be compared; with `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
+    places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. `families` are hypotheses
+    of your own, tried after those of probe.diagnose.families. ProbeError where the two cannot be compared; with
+    `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
     """
     with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
         whole = aligned(recorded, candidate, Path(table) if table is not None else None)
@@ -65,7 +68,8 @@ def diff(
         if replay and ours.detail.is_whole and theirs.detail.is_whole:
             from probe.compare.live import replayed
 
-            shown = replayed(ours, theirs, mapping, weights, reference, reference_target, trust_remote_code, progress)
+            live = reference, reference_target, trust_remote_code
+            shown = replayed(ours, theirs, mapping, weights, *live, families, progress)
             errors, found, explained = shown.errors, shown.diagnosis.findings, shown.diagnosis.share
             checks, beneath, hidden = (*checks, *shown.checks), shown.diagnosis.beneath, shown.diagnosis.notes
             unjudged = tuple(place.pair.reference.name for place in shown.diagnosis.unjudged)

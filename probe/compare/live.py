@@ -8,6 +8,7 @@ from torch import nn
 from probe.align.mapping import Mapping
 from probe.capture.weights import weight_table
 from probe.diagnose.diagnosis import NOTHING_FOUND, Diagnosis, diagnose
+from probe.diagnose.hypothesis import Family
 from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.locate import at_fault, findings, narrowed, places_at_fault
@@ -38,6 +39,7 @@ def replayed(
     model: nn.Module | None,
     target: Target | None,
     trust_remote_code: bool,
+    families: Sequence[Family],
     progress: Callable[[str, int, int], None],
 ) -> Replayed:
     """What a replay shows, or why there is none."""
@@ -71,7 +73,7 @@ def replayed(
     places, stored = places_at_fault(errors), stored_file(theirs)
     try:
         of_modules = [error for error in errors if not error.pair.reference.is_functional]
-        about = stored, rerunning(theirs)
+        about = stored, rerunning(theirs), families
         diagnosis = diagnose(ours, theirs, mapping, weights, model, of_modules, places, stage, *about)
     except ProbeError:  # it ran twice, but not with everything written down
         diagnosis = Diagnosis(findings(places))

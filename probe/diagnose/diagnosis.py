@@ -13,6 +13,7 @@ from probe.diagnose.earlier import reader, tap_reader
 from probe.diagnose.families import Search
 from probe.diagnose.held import held
 from probe.diagnose.hidden import Hidden, merged_with
+from probe.diagnose.hypothesis import Family
 from probe.diagnose.merge import Part, merged, moved_norms
 from probe.diagnose.own_weights import own_weights
 from probe.diagnose.posed import case_of
@@ -67,15 +68,16 @@ def diagnose(
     progress: Callable[[str], None] = lambda stage: None,
     stored: StoredFile = NO_FILE,
     rerunning: Rerunning = nothing_rerun,
+    families: Sequence[Family] = (),
 ) -> Diagnosis:
     """`places` are those at fault; "unknown" where no hypothesis explains one. `stored` is the candidate's file, parts
-    of which `rerunning` runs."""
+    of which `rerunning` runs; `families` are tried after those of probe.diagnose.families."""
     rounds = UNIT_ROUNDOFF.get(candidate.dtype, 0.0) > UNIT_ROUNDOFF["float32"]
     if not places and not rounds:
         return NOTHING_FOUND
     faulty = {id(place) for place in places}
     explained: dict[int, tuple[Part, ...]] = {}
-    search = Search(progress)
+    search = Search(progress, families)
     suspects = frozenset(place.pair.reference.name for place in places)
     audited = {name: found for found in weights for name in found.weights if found.kind != "extra"}
     own = own_weights(mapping, stored.weight)

@@ -1,7 +1,7 @@
 """All families of hypotheses, and the search through them for one place after the other."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from probe.diagnose import (
@@ -64,8 +64,10 @@ FAMILIES: tuple[Family, ...] = tuple(
 class Search:
     """What explains places, one after the other; it learns, so that a bug in all layers is searched for once."""
 
-    def __init__(self, progress: Callable[[str], None] = lambda stage: None) -> None:
+    def __init__(self, progress: Callable[[str], None] = lambda stage: None, families: Iterable[Family] = ()) -> None:
+        """`families` are tried after FAMILIES."""
         self._progress = progress
+        self._families = (*FAMILIES, *families)
         self._known: dict[tuple[Family, str], None] = {}
         """Families and causes that explained a place."""
         self._missed: Counter[str] = Counter()
@@ -86,7 +88,7 @@ class Search:
             sources: list[tuple[Family, Hypothesis]] = []
 
             def look(case: Case) -> Iterator[Hypothesis]:
-                for family in FAMILIES:
+                for family in self._families:
                     for hypothesis in while_decoding(case, hypotheses_of(family, case)):
                         sources.append((family, hypothesis))
                         yield hypothesis

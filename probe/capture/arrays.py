@@ -59,7 +59,7 @@ class ArrayRecorder:
             told = {"detail": detail.to_json()} if not detail.is_whole else {}
             self._writer.describe(**about, **told)
             self._writer.add_weights(table.weights, table.sketches, table.values)
-            self._sink = Sink(self._writer, detail, pinned=False, lasting=lasting)
+            self._sink = Sink(self._writer, detail, lasting=lasting)
         except BaseException:
             self._writer.discard()
             raise

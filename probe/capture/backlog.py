@@ -1,14 +1,9 @@
-"""Work that one thread does behind the model's run: in order, and no more of it waiting than its memory holds."""
+"""Work that one thread does behind the model's run: in order, and with no more memory waiting than there is room."""
 
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
-
-import numpy as np
-import torch
-
-from probe.capture.ring import Ring
 
 Work = Callable[[], object]
 MOST_WAITING = 256
@@ -23,29 +18,23 @@ LOOK_AGAIN = 1.0
 
 
 class Backlog:
-    """`take` memory, fill it, and `add` the work that reads it: it is free again when that work is done.
+    """`make_room` for memory, and `add` the work that reads it and lets it go.
 
     What goes wrong in a piece of work is kept as `trouble`, and all later work is dropped. Nobody waits here for a
     thread that has died: RuntimeError.
     """
 
-    def __init__(self, capacity: int, *, pinned: bool = False, idle: Work = bool) -> None:
-        """`idle` is done again and again while there is nothing else to do."""
+    def __init__(self, capacity: int, *, idle: Work = bool) -> None:
+        """`capacity`: bytes that may wait. `idle` is done again and again while there is nothing else to do."""
         self.trouble: BaseException | None = None
-        self._ring = Ring(capacity)
-        with torch.inference_mode(False):  # else only inference could write into it
-            self._memory = (
-                torch.empty(capacity, dtype=torch.uint8, pin_memory=True)
-                if pinned
-                else torch.from_numpy(np.empty(capacity, np.uint8))  # numpy asks for large pages
-            )
-        self._jobs: deque[tuple[Work, int | None]] = deque()
-        """What to do, and of how many bytes of the memory; None: of none."""
+        self.capacity = capacity
+        self._jobs: deque[tuple[Work, int]] = deque()
+        """What to do, and how many bytes it keeps."""
         self._num_bytes = 0
         self._idle = idle
         self._hurry = self._busy = self._closed = False
         self._wants_memory = False
-        """Whether half of the memory is enough for who waits; else all work has to be done."""
+        """Whether half of the room is enough for who waits; else all work has to be done."""
         self._lock = threading.Lock()
         """Entered by itself, never through the conditions: ctrl+c in the middle of theirs would leave it taken."""
         self._work_came, self._work_done = threading.Condition(self._lock), threading.Condition(self._lock)
@@ -53,31 +42,18 @@ class Backlog:
         self._thread = threading.Thread(target=self._run, name="probe-writer", daemon=True)
         self._thread.start()
 
-    @property
-    def capacity(self) -> int:
-        """Bytes of memory that there are."""
-        return self._ring.capacity
+    def make_room(self, num_bytes: int) -> None:
+        """Wait until so many bytes may wait too; where there is no room for so many, until nothing else waits."""
+        self._wait_until(lambda: not self._num_bytes or self._num_bytes + num_bytes <= self.capacity, wants_memory=True)
 
-    def take(self, num_bytes: int) -> torch.Tensor:
-        """Memory for the work that is added next. Waits until there is some."""
-        start = None
-
-        def taken() -> bool:
-            nonlocal start
-            start = self._ring.take(num_bytes)
-            return start is not None
-
-        self._wait_until(taken, wants_memory=True)
-        return self._memory[start : start + num_bytes]  # type: ignore[operator]
-
-    def add(self, work: Work, num_bytes: int | None = None, *, at_once: bool = False) -> None:
-        """`num_bytes` were taken for it. Work that takes no memory waits for nothing but its turn. `at_once`: it is
-        worth waking the thread for, if that sleeps."""
+    def add(self, work: Work, num_bytes: int = 0, *, at_once: bool = False) -> None:
+        """`num_bytes`: there is room for what it keeps. `at_once`: it is worth waking the thread for, if that
+        sleeps."""
         if len(self._jobs) >= MOST_WAITING:
             self.drain()
         with self._lock:
             self._jobs.append((work, num_bytes))
-            self._num_bytes += num_bytes or 0
+            self._num_bytes += num_bytes
             if at_once or self._enough:
                 self._work_came.notify()
 
@@ -122,19 +98,18 @@ class Backlog:
                     self._work_came.wait(LONGEST_SLEEP)
                 self._busy = True
             if not self._jobs:
-                self._do(self._idle, None)
+                self._do(self._idle, 0)
             while self._jobs:
                 self._do(*self._jobs.popleft())
 
-    def _do(self, work: Work, num_bytes: int | None) -> None:
+    def _do(self, work: Work, num_bytes: int) -> None:
         try:
             if self.trouble is None:
                 work()
         except BaseException as error:
             self.trouble = error
-        if num_bytes is not None:
+        if num_bytes:
             with self._lock:
-                self._ring.give_back()
                 self._num_bytes -= num_bytes
                 if self._wants_memory and 2 * self._num_bytes <= self.capacity:
                     self._work_done.notify_all()

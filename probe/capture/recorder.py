@@ -12,7 +12,6 @@ from torch import nn
 
 from probe.capture.arguments import named_arguments, named_tensors
 from probe.capture.budget import Budget, Functional
-from probe.capture.device import has_streams
 from probe.capture.ending import failed, nothing_recorded
 from probe.capture.environment import config, environment
 from probe.capture.gradients import Gradients
@@ -46,7 +45,7 @@ class Recorder:
     ) -> None:
         self._model = model
         self._writer = writer
-        self._sink = Sink(writer, detail, pinned=any(has_streams(weight.device) for weight in model.parameters()))
+        self._sink = Sink(writer, detail)
         self._selection = selection
         self._progress = progress
         self._detail = detail

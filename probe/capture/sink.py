@@ -11,26 +11,28 @@ from weakref import ref
 import torch
 
 from probe.capture.backlog import Backlog
-from probe.capture.device import Departure, SideStreams, has_streams
-from probe.capture.sketch import Sketch, sketched
+from probe.capture.device import Computed, Departure, SideStreams, departing, has_streams
+from probe.capture.packed import packed_sketch, unpacked
+from probe.capture.sketch import Sketch, sketch
+from probe.capture.sums import can_be_summed, sums
 from probe.capture.tensors import (
     Mark,
     dtype_name,
     is_ordinary,
     mark,
     num_stored_bytes,
-    plain_bits,
     to_bits,
+    values_can_be_had,
 )
 from probe.capture.tokens import kept_part
 from probe.dump import DumpWriter, tensor_hash
 from probe.dump.detail import Detail
-from probe.dump.dtypes import Bits, storage
-from probe.dump.statistics import statistics
+from probe.dump.dtypes import BITS_ONLY, Bits
+from probe.dump.statistics import from_sums, statistics
 from probe.tap import UNMEASURED, Statistics, Tap
 
 CAPACITY = 64 << 20
-"""Bytes of copies of a device's tensors that wait to be written."""
+"""Bytes of copies of a device's tensors, on the device, that wait to be written."""
 SMALL = 1 << 17
 """Bytes: so few are copied, and wait for the writer. More are measured at once and written while the model waits: it
 has threads for all of the processor's cores, and is slowed by what is done beside it as much as by waiting for it. HDF5
@@ -49,15 +51,15 @@ class Stored:
 class Sink:
     """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
 
-    def __init__(self, writer: DumpWriter, detail: Detail, *, pinned: bool, lasting: bool = False) -> None:
-        """`pinned`: of memory that a device copies into by itself. `lasting`: a tensor stays as it is until the next
+    def __init__(self, writer: DumpWriter, detail: Detail, *, lasting: bool = False) -> None:
+        """`lasting`: a tensor stays as it is until the next
         one is added, and nothing else runs: it is written while that one is measured."""
         self._writer = writer
         self._detail = detail
         self._lasting = lasting
         self._is_writing = False
         """Whether a lasting tensor may not be written yet."""
-        self._backlog = Backlog(CAPACITY, pinned=pinned, idle=writer.flush_if_due)
+        self._backlog = Backlog(CAPACITY, idle=writer.flush_if_due)
         self._streams = SideStreams()
         self._stored: dict[int, tuple[ref[torch.Tensor], Mark, Stored]] = {}
         """By id of a living tensor object: its mark when it was recorded, and as what."""
@@ -101,12 +103,15 @@ class Sink:
         self._stored.clear()
         self._backlog.close()
 
-    def _written(self, tensor: torch.Tensor, work: Callable[[Bits], object]) -> int:
-        """Have `work` done with the tensor's bits as they are now; their number in bytes."""
+    def _written(self, tensor: torch.Tensor, work: Callable[..., object], there: Computed | None = None) -> int:
+        """Have `work` done with the tensor's bits as they are now; their number in bytes. `there`: what `work` is to
+        be given instead of a tensor of a device that does not hold the model up."""
         self._wait_for_the_last()
         num_bytes = num_stored_bytes(tensor)
-        if num_bytes <= self._backlog.capacity // 4 and has_streams(tensor.device) and is_ordinary(tensor):
-            self._sent(tensor, num_bytes, work)
+        if self._can_depart(tensor):
+            self._backlog.make_room(num_bytes)
+            departure = departing(tensor)
+            self._backlog.add(partial(self._fetched, departure, there or _alone, work), num_bytes)
         elif num_bytes <= SMALL:
             self._backlog.add(partial(work, to_bits(tensor).copy()))
         else:
@@ -114,14 +119,13 @@ class Sink:
             self._backlog.drain()
         return num_bytes
 
-    def _sent(self, tensor: torch.Tensor, num_bytes: int, work: Callable[[Bits], object]) -> None:
-        memory = self._backlog.take(num_bytes)
-        job: Callable[[], object] = _nothing
-        try:
-            bits = memory.numpy().view(storage(dtype_name(tensor.dtype))).reshape(tuple(tensor.shape))
-            job = partial(_after, self._streams.send(plain_bits(tensor), memory), partial(work, bits))
-        finally:
-            self._backlog.add(job, num_bytes)
+    def _can_depart(self, tensor: torch.Tensor) -> bool:
+        """Whether it may be copied on its device, and go its way to the host later."""
+        is_usual = is_ordinary(tensor) and dtype_name(tensor.dtype) not in BITS_ONLY
+        return has_streams(tensor.device) and is_usual and num_stored_bytes(tensor) <= self._backlog.capacity
+
+    def _fetched(self, departure: Departure, there: Computed, work: Callable[..., object]) -> None:
+        work(*map(to_bits, self._streams.fetch(departure, there)))
 
     def _kept(self, tensor: torch.Tensor, stored: Stored, before: Stored | None) -> int:
         """`before`: what may be the same tensor. The number of bytes that leave the device."""
@@ -129,8 +133,13 @@ class Sink:
         if not self._detail.is_sketched(stored.tap.shape, stored.tap.dtype):
             if before is None and tensor.is_cpu and num_stored_bytes(tensor) > SMALL:
                 return self._measured(tensor, stored)
-            return self._written(tensor, partial(self._store, stored, before))
-        made = sketched(tensor, self._detail)
+            there = _and_sums if can_be_summed(tensor.dtype, tensor.numel()) else _alone
+            return self._written(tensor, partial(self._store, stored, before), there)
+        if self._can_depart(tensor):
+            work = partial(self._store_packed, stored, before, tuple(tensor.shape))
+            return self._written(tensor, work, lambda source: [packed_sketch(source, self._detail)])
+        with values_can_be_had(tensor):
+            made = sketch(tensor, self._detail)
         return self._written(made.rows, partial(self._store_sketch, stored, before, made))
 
     def _measured(self, tensor: torch.Tensor, stored: Stored) -> int:
@@ -159,14 +168,21 @@ class Sink:
         else:
             self._writer.add_row(tap.measured(stored.tap.statistics))
 
-    def _store(self, stored: Stored, before: Stored | None, bits: Bits) -> None:
+    def _store(self, stored: Stored, before: Stored | None, bits: Bits, sums: Bits | None = None) -> None:
         if before is not None and before.tap.statistics.hash == tensor_hash(bits):
             self._again(stored, before)
-        elif self._detail.has_values:
-            stored.tap = self._writer.add(stored.tap, bits)
+            return
+        flat = bits.reshape(-1)
+        known = from_sums(flat, sums) if sums is not None else None
+        stored.tap = stored.tap.measured(known or statistics(flat, stored.tap.dtype))
+        if self._detail.has_values:
+            self._writer.add_measured(stored.tap, flat)
         else:
-            stored.tap = stored.tap.measured(statistics(bits.reshape(-1), stored.tap.dtype))
             self._writer.add_row(stored.tap)
+
+    def _store_packed(self, stored: Stored, before: Stored | None, shape: tuple[int, ...], bits: Bits) -> None:
+        made = unpacked(bits, self._detail.num_projections, shape)
+        self._store_sketch(stored, before, made, made.rows.numpy())
 
     def _store_sketch(self, stored: Stored, before: Stored | None, made: Sketch, bits: Bits) -> None:
         digest = tensor_hash(bits)
@@ -183,10 +199,9 @@ class Sink:
         stored.tap = before.tap
 
 
-def _after(departure: Departure, work: Callable[[], object]) -> None:
-    departure.wait()
-    work()
+def _alone(source: torch.Tensor) -> list[torch.Tensor]:
+    return [source]
 
 
-def _nothing() -> None:
-    """The work that is left where a tensor's values could not be had."""
+def _and_sums(source: torch.Tensor) -> list[torch.Tensor]:
+    return [source, sums(source)]

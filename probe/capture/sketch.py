@@ -15,7 +15,6 @@ from probe.capture.tensors import dtype_name
 from probe.dump.detail import Detail
 from probe.dump.dtypes import LARGEST
 from probe.dump.projection import projection
-from probe.errors import ProbeError
 
 TINY = 1e-15
 """Norms below this are taken again in float64: squares may have underflowed in float32."""
@@ -36,7 +35,7 @@ class Sketch:
 def sketch(tensor: torch.Tensor, detail: Detail) -> Sketch:
     """What is not finite counts as 1 or -1 in the projections and as nothing in the norms, and so does the most
     negative number of a dtype, which masks use for minus infinity."""
-    with torch.no_grad(), _plain_arithmetic(tensor.device.type):
+    with torch.no_grad(), plain_arithmetic(tensor.device.type):
         x_NC = tensor.detach().reshape(-1, tensor.shape[-1])
         if x_NC.dtype.itemsize == 1:
             x_NC = x_NC.float()
@@ -48,23 +47,15 @@ def sketch(tensor: torch.Tensor, detail: Detail) -> Sketch:
         rows = made.reshape(*tensor.shape[:-1], -1)
         if not known.max() < math.inf:
             filled, norms_N[:] = _filled(x_NC)
-            made[:, :-1] = _projected(filled, kind, detail)
+            made[:, :-1] = projections(filled, kind, detail)
             finite = torch.where(x_NC.isfinite(), x_NC, 0)
             counts = (int(is_so(x_NC).sum()) for is_so in (torch.isnan, torch.isinf))
             return Sketch(rows, float(torch.linalg.vector_norm(finite, dtype=torch.float64)), *counts)
         if known.min() < TINY:
             norms_N[:] = torch.linalg.vector_norm(x_NC, dim=-1, dtype=torch.float64)
             known = norms_N.cpu().numpy().astype(np.float64)
-        made[:, :-1] = _projected(x_NC, kind, detail)
+        made[:, :-1] = projections(x_NC, kind, detail)
         return Sketch(rows, math.sqrt(known @ known))
-
-
-def sketched(tensor: torch.Tensor, detail: Detail) -> Sketch:
-    """`sketch`; ProbeError for a tensor of a class that will not give its values."""
-    try:
-        return sketch(tensor, detail)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ProbeError(f"a {type(tensor).__name__}, whose values cannot be had: {error}") from None
 
 
 def _filled(x_NC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +66,7 @@ def _filled(x_NC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(is_finite, x_NC, torch.where(x_NC < 0, -1, 1).to(x_NC.dtype)), norms_N
 
 
-def _projected(x_NC: torch.Tensor, kind: torch.dtype, detail: Detail) -> torch.Tensor:
+def projections(x_NC: torch.Tensor, kind: torch.dtype, detail: Detail) -> torch.Tensor:
     """See probe.dump.projection.projected."""
     by = projection(x_NC.shape[1], detail.num_projections, detail.seed)
     signs_C, matrix = _on_device(x_NC.shape[1], detail, x_NC.device, kind)
@@ -112,6 +103,6 @@ def _on_device(
     return signs_C, matrix
 
 
-def _plain_arithmetic(device: str) -> AbstractContextManager[object]:
+def plain_arithmetic(device: str) -> AbstractContextManager[object]:
     """Inside a user's autocast too, a sketch is float32."""
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

@@ -58,7 +58,7 @@ def to_bits(tensor: torch.Tensor) -> NDArray[np.generic]:
     """
     if is_ordinary(tensor):
         return _bits(tensor)
-    with _values_can_be_had(tensor):
+    with values_can_be_had(tensor):
         return _bits(tensor)
 
 
@@ -84,7 +84,8 @@ def plain_bits(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _values_can_be_had(tensor: torch.Tensor) -> Iterator[None]:
+def values_can_be_had(tensor: torch.Tensor) -> Iterator[None]:
+    """Within this block, ProbeError for a tensor of a class that will not give its values (a sharded one)."""
     try:
         yield
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -111,3 +111,17 @@ def statistics(bits: Bits, dtype: str) -> Statistics:
     if not sums.num_finite:
         return Statistics(math.nan, math.nan, math.nan, math.nan, 0.0, *counts)
     return Statistics(sums.minimum, sums.maximum, *_spread(sums), math.sqrt(sums.squares), *counts)
+
+
+def from_sums(bits: Bits, sums: Bits) -> Statistics | None:
+    """Statistics of stored `bits` whose minimum, maximum, sum and l2 norm are known: nothing but the hash is computed.
+
+    None where that is not enough: something is not finite, or squares have left float32.
+    """
+    low, high, total, norm = map(float, sums)
+    squares = norm * norm
+    lost = sums.dtype != np.float64 and squares < 1e-20 and (low or high)
+    if lost or not all(map(math.isfinite, (low, high, total, norm))):
+        return None
+    found = _Sums(low, high, total, squares, bits.size)
+    return Statistics(low, high, *_spread(found), norm, 0, 0, tensor_hash(bits))

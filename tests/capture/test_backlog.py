@@ -1,6 +1,7 @@
 """Work is done in order by another thread, whose failures and whose death hold nobody up."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -40,14 +41,31 @@ def backlog():
     made.close()
 
 
-def test_work_is_done_in_its_order_and_memory_keeps_its_content_until_then(backlog):
-    seen = []
+def test_work_is_done_in_its_order_and_no_more_waits_than_there_is_room_for(backlog):
+    seen, waiting, most = [], 0, 0
+
+    def done(number):
+        nonlocal waiting
+        waiting -= 1
+        seen.append(number)
+
     for number in range(2000):
-        memory = backlog.take(100)
-        memory.fill_(number % 251)
-        backlog.add(lambda number=number, memory=memory: seen.append((number, set(memory.tolist()))), 100)
+        backlog.make_room(1 << 12)
+        waiting += 1
+        most = max(most, waiting)
+        backlog.add(partial(done, number), 1 << 12)
     backlog.drain()
-    assert seen == [(number, {number % 251}) for number in range(2000)]
+    assert seen == list(range(2000))
+    assert 1 < most <= 16 + 1  # one is done, and its room given back a moment later
+
+
+def test_what_is_larger_than_all_room_waits_until_it_is_alone(backlog):
+    done = []
+    for number in range(3):
+        backlog.make_room(1 << 20)
+        assert len(done) == number
+        backlog.add(lambda number=number: done.append(number), 1 << 20)
+    backlog.drain()
 
 
 def test_work_without_memory_is_bounded_too(backlog):
@@ -74,7 +92,7 @@ def test_after_a_failure_nothing_more_is_done_and_nobody_waits(backlog):
     done = []
     backlog.add(lambda: 1 / 0)
     for _ in range(100):
-        backlog.take(1 << 14)
+        backlog.make_room(1 << 14)
         backlog.add(lambda: done.append(1), 1 << 14)
     backlog.drain()
     assert isinstance(backlog.trouble, ZeroDivisionError)
@@ -84,7 +102,7 @@ def test_after_a_failure_nothing_more_is_done_and_nobody_waits(backlog):
 def test_even_what_ends_a_thread_ends_only_the_work(backlog):
     backlog.add(lambda: (_ for _ in ()).throw(SystemExit))
     backlog.drain()
-    backlog.take(1)
+    backlog.make_room(1)
     backlog.add(int, 1)
     backlog.drain()
     assert isinstance(backlog.trouble, SystemExit)

@@ -7,13 +7,17 @@ PEERS := .venv-peers
 LLAMA := .venv-llama
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check bench zoo llama clean
+.PHONY: demo test check bench zoo llama programs clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe demo
 
-test: $(INSTALLED) $(OLD)/.installed
+test: $(INSTALLED) $(OLD)/.installed programs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+
+# What tests drive besides Python: a terminal and a browser.
+programs:
+	@sh tests/get_programs.sh tmux chromium
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""The dump that a command writes: may it be written, and what is in it."""
+"""The file that a command writes: may it be written; and what is in a dump."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ FOLDER = "dumps"
 """Where dumps go that are given no name."""
 
 
-def check_output(output: "Path", *, force: bool) -> None:
+def check_output(output: "Path", *, force: bool, example: str = "ref.h5") -> None:
     """Before the work, which may take minutes. ProbeError where it cannot be written."""
     if output.is_dir():
-        raise ProbeError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'ref.h5'}")
+        raise ProbeError(f"{output} is a folder", hint=f"name a file in it: -o {output / example}")
     if output.exists() and not force:
         raise ProbeError(f"{output} exists already", hint="give another name with -o, or --force to replace it")
     if str(output.parent) == FOLDER:

@@ -22,7 +22,7 @@ def print_contents(dump: Dump) -> None:
     if not dump.complete:
         cut_short = "UNFINISHED: the run that wrote this was cut short; what it recorded until then is here"
         prose(out, Text(cut_short, style="bold yellow"))
-    prose(out, Text(printable(_origin(dump))), "model")
+    prose(out, Text(printable(origin(dump))), "model")
     ran = [f"{key} {versions[key]}" for key in RUNTIMES if key in versions]
     ran += [str(environment[key]) for key in ("dtype", "device", "attention") if environment.get(key)]
     ran += [f"weights in {environment['weights']}"] if environment.get("weights") else []
@@ -72,7 +72,8 @@ def print_tap(dump: Dump, tap: Tap) -> None:
         out.print(Text(np.array2string(values)))
 
 
-def _origin(dump: Dump) -> str:
+def origin(dump: Dump) -> str:
+    """What ran: `py:port.py:build --arg gain=2`, or why that is not known."""
     target, imported = dump.attribute("target"), dump.environment.get("imported")
     if isinstance(imported, dict):
         return f"not known: imported from {imported.get('from')}"

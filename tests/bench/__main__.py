@@ -21,6 +21,7 @@ from tests.bench.llama_cpp import llama_cpp
 from tests.bench.many import large_dump, small_taps
 from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
+from tests.bench.page import page
 from tests.bench.processes import memory, start_up
 from tests.bench.recording import record, recording
 
@@ -63,6 +64,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines.append(start_up())
     with console.status("browsing"):
         lines += browsing(folder)
+    with console.status("a page"):
+        lines += page(folder)
     with console.status("memory"):
         lines += memory(NUM_TOKENS, reference, candidate, folder)
         ids = tokens(MANY_TOKENS)

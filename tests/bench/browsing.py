@@ -36,7 +36,7 @@ PEAK = "print(next(line for line in open('/proc/self/status') if line.startswith
 
 
 def browsing(folder: Path) -> list[Line]:
-    reference, candidate, report = _pair(folder)
+    reference, candidate, report = pair(folder)
     words = ["tui", str(reference), str(candidate), "--report", str(report)]
     first, keys, sizes = [], [], []
     for _ in range(ROUNDS):
@@ -77,7 +77,7 @@ def browsing(folder: Path) -> list[Line]:
     ]
 
 
-def _pair(folder: Path) -> tuple[Path, Path, Path]:
+def pair(folder: Path) -> tuple[Path, Path, Path]:
     """Two dumps of small taps, and what `probe diff --json` would say of them."""
     modules = [f"model.layers.{layer}.{part}" for layer in range(NUM_TAPS // 2 // len(PARTS)) for part in PARTS]
     values = np.ones((1, 4, 4), np.float32)

@@ -1,10 +1,12 @@
 """Record a small reference and a port of it with two bugs, and find them. No network, half a minute.
 
-The dumps stay in dumps/, to go on with.
+Prints what 'probe diff' prints. The dumps stay in dumps/, to go on with.
 
 examples:
   probe demo
   probe demo --json | jq .findings
+
+exit codes: 0 both bugs were seen, 2 trouble
 """
 
 import argparse

@@ -4,6 +4,10 @@ The reference is loaded once more and replayed with the candidate's tensors put 
 that came in with the inputs. That needs the reference's target: an hf: folder, or a py: function that you recorded
 yourself on this machine (or name with --reference). With --no-replay, places are approximate.
 
+Prints the verdict and where the two first part; each finding, with its cause and the evidence; the taps around the
+first divergence, with the error, what of it the place made itself, the floor of honest rounding, and their ratio; how
+far the outputs are apart; and how far the comparison can be trusted.
+
 A mapping table (--map FILE.toml, or the name of one that comes with probe: nanogpt, fused-llama) overrides what is
 inferred; 'probe map' writes one, and its help says all that a row may hold:
   [[pair]]

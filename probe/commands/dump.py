@@ -1,5 +1,7 @@
 """Run a model once, and record what every module was given and returned.
 
+Prints the file's name, and how many taps and megabytes it has; notes on stderr say what was left out or made up.
+
 TARGET is one of
   hf:DIR or hf:ID                 a transformers model (safetensors)
   py:FILE.py:FUNCTION             a function that returns an nn.Module, or (module, inputs)
@@ -18,6 +20,8 @@ examples:
 A gguf: target's taps are named as its weights (blk.3.attn_q:out) and, between them, as ggml's tensors or operations
 (blk.3.@ffn_swiglu:out). --arg takes flash (False), kv (f32), repack (False), threads, batch,
 context; so it is as exact as it can be.
+
+exit codes: 0 recorded; 2 trouble, and what ran until then is in FILE.partial
 """
 
 import argparse

@@ -3,6 +3,8 @@
 examples:
   probe env
   probe env --json
+
+exit codes: 0
 """
 
 import argparse

@@ -8,6 +8,8 @@ examples:
   probe report ref.h5 cand.h5 -o report.html
   probe report ref.h5 cand.h5 --report report.json -o report.html
   probe report ref.h5 cand.h5 --markdown
+
+exit codes: as of 'probe diff'
 """
 
 import argparse

@@ -1,9 +1,14 @@
 """Say what is in a dump: its run, its taps, or one tap's numbers.
 
+A list has a line a tap, in order of execution: name, shape, dtype, least and largest number, mean, standard deviation.
+
 examples:
   probe show ref.h5
   probe show ref.h5 model.layers.0.mlp:out
+  probe show ref.h5 model.layers.0.mlp:out --step 3
   probe show ref.h5 --json
+
+exit codes: 0 shown, 2 no such file or tap
 """
 
 import argparse

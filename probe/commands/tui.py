@@ -7,6 +7,8 @@ examples:
   probe tui ref.h5 cand.h5
   probe tui ref.h5
   probe tui ref.h5 cand.h5 --report report.json
+
+exit codes: as of 'probe diff' where there are two dumps; of one, 0
 """
 
 import argparse

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 BLOCK = re.compile(r"^```console(?P<how>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = "$ "
+FIGURE = re.compile(r"\d[\d,]*\.\d+(e[-+]\d+)?|\d{1,3}(,\d{3})+|(?<=about )\d+(?= times)")
+"""Figures that another processor rounds otherwise: 2.1e-01, 97.2, 602,579. Layer numbers are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ def console_blocks(markdown: str) -> list[Block]:
 def trimmed(text: str) -> tuple[str, ...]:
     """The lines of an output, without trailing blanks and without empty lines at its end."""
     return tuple(line.rstrip() for line in text.rstrip().splitlines())
+
+
+def alike(lines: tuple[str, ...]) -> list[str]:
+    """Lines with every figure as #, and any space as one: what must be the same on every machine."""
+    return [" ".join(FIGURE.sub("#", line).split()) for line in lines]
 
 
 def _runs(how: str) -> bool:

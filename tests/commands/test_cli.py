@@ -30,10 +30,11 @@ def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_help_of_every_command_ends_its_description_with_examples(name: str, capsys: pytest.CaptureFixture[str]):
+def test_help_of_every_command_has_examples_and_exit_codes(name: str, capsys: pytest.CaptureFixture[str]):
     text = left_with([name, "--help"], capsys)
     _, _, examples = text.partition("\nexamples:\n")
     assert examples.startswith(f"  probe {name}")
+    assert "\nexit codes: " in examples
     for flag in ("--quiet", "--no-color"):
         assert flag in text
 

@@ -4,32 +4,17 @@ Figures of rounding are those of one processor: they may differ, and nothing els
 """
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.commands.console_blocks import Command, console_blocks, trimmed
+from tests.commands.console_blocks import Command, alike, console_blocks, trimmed
 
 README = Path(__file__).parents[2] / "README.md"
-NOT_RUN = {
-    'probe dump hf:path/to/model --prompt "The quick brown fox" -o ref.h5': "the model is the reader's own",
-    "probe dump gguf:model-q8_0.gguf --inputs ref.h5 -o cand.h5": "its model is the reader's own, and too large",
-    "probe dump onnx:model.onnx --inputs ref.h5 -o cand.h5": "its model is the reader's own",
-    "probe import npz run.npz --weights model.safetensors -o cand.h5": "the arrays are the reader's own",
-}
+NOT_RUN = {'probe dump hf:path/to/model --prompt "The quick brown fox" -o ref.h5': "the model is the reader's own"}
 """By its first command: why a block says no-run."""
-
-
-FIGURE = re.compile(r"\d[\d,]*\.\d+(e[-+]\d+)?|\d{1,3}(,\d{3})+")
-"""Figures that another processor rounds otherwise: 2.1e-01, 97.2, 602,579. Layer numbers are none."""
-
-
-def alike(lines: tuple[str, ...]) -> list[str]:
-    """Lines with every figure as #, and any space as one: what must be the same on every machine."""
-    return [" ".join(FIGURE.sub("#", line).split()) for line in lines]
 
 
 def run(command: Command) -> tuple[int, tuple[str, ...]]:
@@ -63,18 +48,6 @@ def test_readme_prints_what_it_shows():
 def test_every_block_that_is_not_run_has_a_reason_here():
     blocks = console_blocks(README.read_text(encoding="utf-8"))
     assert [block.commands[0].line for block in blocks if not block.runs] == list(NOT_RUN)
-
-
-def test_the_runtimes_that_were_run_have_the_versions_that_are_pinned():
-    pinned = {
-        tuple(line.split("=="))
-        for name in ("constraints.txt", "tests/old-environment.txt", "tests/llama-environment.txt")
-        for line in (README.parent / name).read_text().split()
-    }
-    rows = [line for line in README.read_text(encoding="utf-8").splitlines() if re.match(r"\| .* \| `", line)]
-    told = re.findall(r"([a-z]+(?:-[a-z]+)*) (\d+(?:\.\d+)+)", "\n".join(rows))
-    assert {"torch", "transformers", "xllamacpp", "onnxruntime", "safetensors"} <= {name for name, _ in told}
-    assert [one for one in told if one not in pinned] == []
 
 
 def page(*lines: str, how: str = "") -> str:

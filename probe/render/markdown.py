@@ -23,6 +23,7 @@ COLUMNS = ("Relative error", "KL", "Argmax match", "Top-10")
 def markdown(report: Report, reference: Run, candidate: Run, commands: Sequence[str]) -> str:
     """Under some 40 lines. `commands` compare the two again."""
     parts = [
+        [f"**FAIL**: {plain(one.message)}" for one in report.trust if one.status is Status.FAIL][:DOUBTS],
         [f"**{report.verdict.upper()}**: {plain(verdict_in_words(report))}"],
         _table(report, candidate),
         ["**Findings**", *lines] if (lines := _findings(report)) else [],
@@ -81,7 +82,7 @@ def _findings(report: Report) -> list[str]:
 
 def _doubts(report: Report) -> list[str]:
     """What is to be known before the verdict is believed."""
-    found = [one.message for one in report.trust if one.status is not Status.OK and not is_repeated(one, report)]
+    found = [one.message for one in report.trust if one.status is Status.WARN and not is_repeated(one, report)]
     found += [f"{one.kind}: {one.message}" for one in report.weights if one.suspicious]
     more = [f"and {len(found) - DOUBTS} more"] if len(found) > DOUBTS else []
     counts = f"{len(report.reference_only):,} of the reference and {len(report.candidate_only):,} of the candidate"

@@ -8,6 +8,7 @@ from markdown_it import MarkdownIt
 from probe.printable import printable
 from probe.render.markdown import LONGEST, code, markdown, plain
 from probe.render.runs import Run, run_of
+from probe.report import Status, TrustCheck
 from tests.render.page import hostile
 from tests.render.page.test_document import Read
 from tests.tui import made
@@ -57,6 +58,12 @@ def test_many_findings_and_doubts_stay_under_forty_lines():
     text = markdown(many, *runs, [AGAIN])
     assert len(text.splitlines()) < 40
     assert "and 35 more" in text
+
+
+def test_what_makes_the_verdict_void_comes_before_it():
+    failed = TrustCheck("inputs", Status.FAIL, "the two were fed other tokens")
+    text = markdown(replace(report_with_logits(), trust=(failed,)), *RUNS, [])
+    assert text.startswith("**FAIL**: the two were fed other tokens\n\n**DIVERGED**")
 
 
 def test_what_is_no_logits_is_not_called_so():

@@ -46,7 +46,7 @@ class Check:
     """A doubt, or a reason to trust."""
 
     mark: str
-    status: str
+    status: Status
     text: str
 
 
@@ -64,7 +64,7 @@ def document(
     report: Report, reference: Run, candidate: Run, pictures: Sequence[Picture], compared: Sequence["Line"]
 ) -> str:
     """HTML. `compared`: how this comparison came to be."""
-    rows = rows_of(report)
+    rows, doubts = rows_of(report), _doubts(report)
     around = neighbourhood(report)
     style, script = (files("probe.render.page").joinpath(name).read_text("utf-8") for name in ("page.css", "taps.js"))
     shown: str = _template().render(
@@ -76,7 +76,8 @@ def document(
         reference=reference,
         candidate=candidate,
         verdict=verdict_in_words(report),
-        warnings=_warnings(report),
+        failures=[one for one in doubts if one.status is Status.FAIL],
+        warnings=[one for one in doubts if one.status is not Status.FAIL],
         figures=_figures(report.output, len(report.taps)),
         findings=[_finding(finding, report) for finding in report.findings],
         explained=explained(report),
@@ -113,11 +114,11 @@ def _policy(style: str, script: str) -> str:
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _warnings(report: Report) -> list[Check]:
+def _doubts(report: Report) -> list[Check]:
     """What is to be read before the verdict is believed."""
-    doubts = [one for one in report.trust if one.status is not Status.OK and not is_repeated(one, report)]
-    weights = [Check("WEIGHTS", "warn", f"{one.kind}: {one.message}") for one in report.weights if one.suspicious]
-    return [*(Check(MARKS[one.status], one.status, one.message) for one in doubts), *weights]
+    checks = [one for one in report.trust if one.status is not Status.OK and not is_repeated(one, report)]
+    weights = [Check("WEIGHTS", Status.WARN, f"{one.kind}: {one.message}") for one in report.weights if one.suspicious]
+    return [*(Check(MARKS[one.status], one.status, one.message) for one in checks), *weights]
 
 
 def _figures(output: OutputComparison | None, num_pairs: int) -> list[Told]:

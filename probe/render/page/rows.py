@@ -29,7 +29,7 @@ class Column:
 
     title: str
     kind: str
-    """A CSS class: "name", "word" or "number"."""
+    """CSS classes: "name", "word" or "number"; of the number that is marked, "number ratio"."""
     meaning: str
 
 
@@ -42,7 +42,7 @@ COLUMNS = (
     Column("error", "number", "norm of the difference over the reference's norm"),
     Column("local error", "number", "the part of it that arose here, and did not come in; empty where not replayed"),
     Column("floor", "number", "what honest rounding causes here"),
-    Column("ratio", "number", f"local error over floor: a fault above {ABOVE_FLOOR:g}"),
+    Column("ratio", "number ratio", f"local error over floor: a fault above {ABOVE_FLOOR:g}"),
     Column("max abs", "number", "largest difference of one element"),
     Column("sqnr", "number", "signal to noise in dB: 20 log10 of the reference's norm over the difference's"),
 )

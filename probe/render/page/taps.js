@@ -1,21 +1,22 @@
 "use strict";
 // The table of all taps: of tens of thousands of rows only those in sight are in the document.
 (() => {
-  const ROW = 27, SPARE = 8;
+  const SPARE = 8;
   const { columns, above } = JSON.parse(document.getElementById("rows").textContent);
   const total = columns[0].length, isAbove = new Uint8Array(total);
   for (const index of above) isAbove[index] = 1;
   const [live, view, words, only, count] = ["live", "window", "words", "above", "count"].map((id) => document.getElementById(id));
   const table = view.querySelector("table"), body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const kinds = heads.map((head) => head.className);
+  const isNumber = kinds.map((kind) => kind.startsWith("number"));
   const texts = Array.from({ length: total }, (_, i) => [1, 2, 3, 4].map((c) => columns[c][i]).join("\n").toLowerCase());
   const everything = Uint32Array.from({ length: total }, (_, i) => i);
   const keys = new Map();
-  let order = everything, shown = everything, sorted = -1, down = false, painted = "";
+  let order = everything, shown = everything, sorted = -1, down = false, painted = "", height = 27;
 
   // What a cell is sorted by: numbers by value, words by how they read; nothing and nan come last either way.
   const keysOf = (column) => {
-    if (!keys.has(column)) keys.set(column, kinds[column] === "number" ? numbers(columns[column]) : ranks(columns[column]));
+    if (!keys.has(column)) keys.set(column, isNumber[column] ? numbers(columns[column]) : ranks(columns[column]));
     return keys.get(column);
   };
   const numbers = (cells) => Float64Array.from(cells, (cell) =>
@@ -64,24 +65,44 @@
     row.setAttribute("aria-hidden", "true");
     cell.className = "gap";
     cell.colSpan = columns.length;
-    cell.style.height = `${rows * ROW}px`;
+    cell.style.height = `${rows * height}px`;
     return row;
   };
-  const paint = (_event) => {
-    const first = Math.max(0, Math.floor(view.scrollTop / ROW) - SPARE);
-    const last = Math.min(shown.length, first + Math.ceil(view.clientHeight / ROW) + 2 * SPARE);
+  const paint = () => {
+    const first = Math.max(0, Math.floor(view.scrollTop / height) - SPARE);
+    const last = Math.min(shown.length, first + Math.ceil(view.clientHeight / height) + 2 * SPARE);
     const now = `${first} ${last} ${sorted} ${down} ${only.checked} ${words.value}`;
     if (now === painted) return;
     painted = now;
     const rows = [];
     for (let place = first; place < last; place++) rows.push(rowOf(place));
     body.replaceChildren(gap(first), ...rows, gap(shown.length - last));
+    const real = rows.length ? rows[0].getBoundingClientRect().height : height;
+    if (Math.abs(real - height) > 0.01) {  // another font, or zoomed
+      height = real;
+      painted = "";
+      paint();
+    }
+  };
+
+  // Columns as wide as the widest cell of all rows, so that they stay where they are while rows come and go.
+  const widths = () => {
+    const group = document.createElement("colgroup");
+    columns.forEach((cells, column) => {
+      const isName = kinds[column] === "name";
+      let longest = 0;
+      for (const cell of cells) if (cell.length > longest) longest = cell.length;
+      if (kinds[column].endsWith("ratio")) longest += 2;  // the mark
+      const wide = Math.max(0.9 * heads[column].textContent.length + 2, isName ? 0.9 * longest : longest) + 1.5;
+      group.appendChild(document.createElement("col")).style.width = isName ? `min(${wide}ch, var(--name))` : `${wide}ch`;
+    });
+    table.prepend(group);
   };
 
   heads.forEach((head, column) => {
     head.setAttribute("aria-sort", "none");
     head.firstElementChild.addEventListener("click", () => {
-      const downFirst = kinds[column] === "number" && column > 0;
+      const downFirst = isNumber[column] && column > 0;
       if (sorted !== column) [sorted, down] = [column, downFirst];
       else if (down === downFirst) down = !down;
       else sorted = -1;
@@ -99,5 +120,6 @@
   only.parentElement.hidden = above.length === 0;
   live.hidden = false;
   document.documentElement.classList.add("scripted");
+  widths();
   filter();
 })();

@@ -81,10 +81,12 @@ def test_it_opens_on_the_verdict_and_goes_on_to_findings_trust_taps_runs_and_com
     assert places == sorted(places)
 
 
-def test_a_doubt_stands_beside_the_verdict_before_any_finding(known):
+def test_what_makes_the_verdict_void_stands_above_it_and_a_doubt_below(known):
     failed = TrustCheck("inputs", Status.FAIL, "the two were fed other tokens")
-    text = Read(page_of(replace(known, trust=(failed,)))).text
-    assert text.index("FAIL the two were fed other tokens") < text.index("attn.window")
+    doubt = TrustCheck("length", Status.WARN, "24 tokens are few")
+    text = Read(page_of(replace(known, trust=(doubt, failed)))).text
+    order = [text.index(words) for words in ("FAIL the two were", "DIVERGED first", "WARN 24 tokens", "attn.window")]
+    assert order == sorted(order)
 
 
 def test_no_finding_is_said_so(known):

@@ -32,6 +32,7 @@ class Sums:
     product: float = 0.0
     reference_total: float = 0.0
     max_abs: float = 0.0
+    """max |d| over the places where both are finite."""
     num_unequal_nonfinite: int = 0
     """Places where one side is NaN or infinite and the other is not the same."""
 
@@ -68,7 +69,7 @@ class Sums:
 
     @property
     def sqnr_db(self) -> float:
-        """20 log10(||r|| / ||d||) in decibels; infinite where the two are equal."""
+        """20 log10(||r|| / ||d||) in decibels, as torch.ao.ns has it; infinite where the two are equal."""
         relative = self.rel_l2
         if relative == 0:
             return math.inf
@@ -167,7 +168,7 @@ class LogitAgreement:
     argmax_match: float
     """Share of tokens with the same most likely next token."""
     top10_overlap: float
-    """Share of the reference's ten most likely tokens that are among the candidate's ten."""
+    """Mean share of the reference's ten most likely tokens that are among the candidate's ten."""
 
 
 def compare_logits(tokens: Iterable[tuple[Numbers, Numbers]]) -> LogitAgreement:

@@ -50,20 +50,31 @@ class TrustCheck:
 
 @dataclass(frozen=True, slots=True)
 class TapComparison:
-    """One reference tap beside its candidate; figures as in probe.metrics."""
+    """One reference tap r beside its candidate c, brought into the reference's axes; d = c - r.
+
+    The formulas are those of probe.metrics.Sums, over all elements of the tap.
+    """
 
     reference: str
+    """The tap's name, `module:port`."""
     candidate: str
+    """Its counterpart's, with the channels that are meant: `blocks.0.wqkv:out[0:64]`."""
     step: int
+    """The call of the model: 0 is the prefill."""
     shape: tuple[int, ...]
     """The reference's."""
     dtype: str
     """The candidate's."""
     max_abs: float
+    """max |d|, in the tap's own unit."""
     rel_l2: float
+    """||d|| / ||r||; infinite where one side alone has a NaN."""
     nmse: float
+    """mean(d**2) / var(r)."""
     cosine: float
+    """<r, c> / (||r|| ||c||)."""
     sqnr_db: float
+    """20 log10(||r|| / ||d||), in decibels; infinite where the two are equal."""
     local_error: float | None = None
     """The error that arose since the taps before, relative to the tap's norm; None where nothing was replayed."""
     floor: float | None = None
@@ -83,9 +94,11 @@ class Place:
     """The first tap with an error of its own."""
 
     module: str
+    """The reference's name of the deepest module that holds all code since the last agreeing tap."""
     tap: str
     step: int
     local_error: float
+    """Relative to the tap's norm, as `floor`; the two, and `ratio`, are as in TapComparison."""
     floor: float
     ratio: float
     seen_at: str = ""
@@ -112,13 +125,17 @@ class Finding:
     """The last reference tap that still agreed and the first that did not."""
     message: str
     reference_value: float | str | None = None
+    """What the reference has: an eps, a window in tokens, the name of an activation, of a weight, ..."""
     candidate_value: float | str | None = None
+    """What the candidate has in its place, in the same unit."""
     error_before: float | None = None
     """Relative local error at the end of the span."""
     error_after: float | None = None
     """The same once the cause is planted into the reference."""
     coefficient: float | None = None
+    """Of a cause below the rounding: how much of its effect the candidate shows; 1 is all of it, 0 none."""
     stderr: float | None = None
+    """Standard error of `coefficient`."""
     share: float | None = None
     """Of the candidate's squared output error, the part that is gone once this finding is planted into the reference;
     None where that was not tried."""
@@ -163,16 +180,18 @@ class WeightFinding:
 
 @dataclass(frozen=True, slots=True)
 class OutputComparison:
-    """The model's result, end to end."""
+    """The model's result, end to end: figures as in TapComparison, and of logits as in probe.metrics.LogitAgreement."""
 
     tap: str
     max_abs: float
     rel_l2: float
     nmse: float
     kl: float | None = None
-    """None where the output is not logits."""
+    """KL(reference || candidate) in nats, mean over tokens; None where the output is not logits."""
     argmax_match: float | None = None
+    """Share of tokens (0 to 1) with the same most likely next token."""
     top10_overlap: float | None = None
+    """Share (0 to 1) of the reference's ten most likely tokens that are among the candidate's ten, mean over tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,24 +201,31 @@ class Report:
     reference_path: str
     candidate_path: str
     verdict: Verdict
+    """Diverged: a local error stands above its floor, or a cause that is no rounding is certain."""
     trust: tuple[TrustCheck, ...]
+    """Every check of whether the comparison means anything, and how it went."""
     taps: tuple[TapComparison, ...]
     """Every compared pair, in the reference's order of execution."""
     reference_only: tuple[str, ...]
     candidate_only: tuple[str, ...]
     output: OutputComparison | None
+    """None where no pair of what the models return was found."""
     first: Place | None
+    """Where the candidate first does something of its own; None where it does not."""
     findings: tuple[Finding, ...]
+    """In the order of execution."""
     replayed: bool
     """False: errors could not be told inherited from local, and places are approximate."""
     explained: float | None = None
     """Of the candidate's squared output error, the part that is gone once all findings are planted together."""
     notes: tuple[str, ...] = field(default=())
+    """Sentences: what was not compared, what rounding hides, what may surprise."""
     skipped: tuple[tuple[str, str], ...] = field(default=())
     """Reference taps that a mapping table leaves out, and its reason for each."""
     next_commands: tuple[str, ...] = field(default=())
     """What to run to learn more, where the dumps have not kept all values."""
     weights: tuple[WeightFinding, ...] = field(default=())
+    """What became of each weight, where both dumps have their tables of them."""
     unjudged: tuple[str, ...] = field(default=())
     """Taps whose error is as large as that of honestly quantized weights; no more can be told, for want of the file.
     Where nothing was replayed, the first of them: what follows inherits from it."""

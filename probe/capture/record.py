@@ -49,6 +49,11 @@ def record(
     With `gradients`, those of a backward pass that runs within the block are recorded too: of what every module
     returned, and of every parameter. They are left as they are, and no hook stays on any tensor.
 
+    ProbeError, before the block, where `path` exists already (`force` replaces it) or cannot be written, where a glob
+    matches nothing, or where options do not go together.
+
+    Tensors of any shape, dtype and device are recorded, bit for bit: bfloat16 and fp8 too.
+
     `include` and `exclude` are globs over module names or whole tap names ("model.layers.0.*", "*:out"). `target`
     says how the model can be loaded again; without it a diff needs `reference=model` to replay.
 

@@ -47,9 +47,14 @@ def diff(
 
     With a live `reference`, or a target in the reference's dump that may be loaded again (its own hf: target, this
     user's own py: target, or `reference_target`), the reference is replayed on the candidate's tensors; without,
-    places are approximate. `table` is a mapping table (TOML) that overrides what is inferred. `families` are hypotheses
-    of your own, tried after those of probe.diagnose.families. ProbeError where the two cannot be compared; with
-    `trust_anyway` they are, if they have anything in common, and the doubts stand in `trust`.
+    places are approximate, and nothing has a cause; so too with `replay=False`. `reference` is the model with the
+    weights it was recorded with; what it was fed is in the dump. `trust_remote_code` lets an hf: target run code from
+    its folder. `table` is a mapping table (TOML, or the name of a shipped one) that overrides what is inferred.
+    `families` are hypotheses of your own, tried after those of probe.diagnose.families. `progress` is called with what
+    is being done, and how much of how much (0: unknown).
+
+    ProbeError where a file is no dump, or the two cannot be compared; with `trust_anyway` they are, if they have
+    anything in common, and the doubts stand in `trust`.
     """
     with Dump(reference_path) as recorded, Dump(candidate_path) as candidate:
         whole = aligned(recorded, candidate, Path(table) if table is not None else None)

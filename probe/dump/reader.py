@@ -34,7 +34,13 @@ ROWS = 1 << 18
 
 
 class Dump:
-    """One recorded run. Tables are read when first asked for, values one tap at a time."""
+    """One recorded run. Tables are read when first asked for, values one tap at a time.
+
+    with probe.open("ref.h5") as dump:
+        values = dump["model.layers.0.mlp:out"]  # [sentences, tokens, channels], numpy
+
+    What is asked for and not there is a ProbeError, and so is a file that is damaged there.
+    """
 
     def __init__(self, path: Path | str) -> None:
         """ProbeError where `path` is no dump, or one that this version cannot read."""
@@ -146,6 +152,7 @@ class Dump:
 
     @cached_property
     def weights(self) -> list[Weight]:
+        """A row a parameter: name, shape, dtype, statistics, and where its sketches are. Values: `weight_value`."""
         num_sketches = len(self.sketches.norms)
         with self._reading("its table /weights"):
             table = plain.dataset(self._file, b"weights")
@@ -233,6 +240,7 @@ class Dump:
 
     @cached_property
     def steps(self) -> list[int]:
+        """The model's calls, from 0."""
         return sorted({tap.step for tap in self.taps})
 
     def weight_value(self, name: str, dtype: str) -> Bits | None:

@@ -112,12 +112,13 @@ class Port(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         """Logits [N, V] of sequences [B, T], laid end to end."""
         num_sequences, num_tokens = input_ids.shape
-        position_N = torch.arange(num_tokens).repeat(num_sequences)
-        sequence_N = torch.arange(num_sequences).repeat_interleave(num_tokens)
+        device = input_ids.device
+        position_N = torch.arange(num_tokens, device=device).repeat(num_sequences)
+        sequence_N = torch.arange(num_sequences, device=device).repeat_interleave(num_tokens)
         distance_NM = position_N[:, None] - position_N
         causal_NM = (distance_NM >= 0) & (sequence_N[:, None] == sequence_N)
         sliding_NM = causal_NM & (distance_NM < self.window)
-        powers_E = torch.arange(0, HEAD_CHANNELS, 2) / HEAD_CHANNELS
+        powers_E = torch.arange(0, HEAD_CHANNELS, 2, device=device) / HEAD_CHANNELS
         angles_NE = position_N[:, None] * reference.ROPE_THETA**-powers_E
         x_NC: Tensor = self.embed(input_ids.flatten()) * math.sqrt(self.embed.embedding_dim)
         for number, block in enumerate(self.blocks):

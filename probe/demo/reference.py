@@ -42,8 +42,9 @@ class RMSNorm(nn.Module):
 
 def rotate(x_BHTD: Tensor) -> Tensor:
     """RoPE: channels i and i + D/2 turned by position * theta^(-2i/D)."""
-    frequencies = ROPE_THETA ** -(torch.arange(0, HEAD_CHANNELS, 2) / HEAD_CHANNELS)
-    angles_TD = torch.outer(torch.arange(x_BHTD.shape[-2]), frequencies).repeat(1, 2)
+    device = x_BHTD.device
+    frequencies = ROPE_THETA ** -(torch.arange(0, HEAD_CHANNELS, 2, device=device) / HEAD_CHANNELS)
+    angles_TD = torch.outer(torch.arange(x_BHTD.shape[-2], device=device), frequencies).repeat(1, 2)
     first, second = x_BHTD.chunk(2, dim=-1)
     turned_BHTD = torch.cat([-second, first], dim=-1)
     return x_BHTD * angles_TD.cos().to(x_BHTD.dtype) + turned_BHTD * angles_TD.sin().to(x_BHTD.dtype)
@@ -103,7 +104,8 @@ class Decoder(nn.Module):
         self.norm = RMSNorm()
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        causal_TS = torch.ones(input_ids.shape[-1], input_ids.shape[-1], dtype=torch.bool).tril()
+        num_tokens = input_ids.shape[-1]
+        causal_TS = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=input_ids.device).tril()
         masks = [causal_TS.triu(1 - WINDOW), causal_TS]
         x_BTC: Tensor = self.embed_tokens(input_ids) * math.sqrt(CHANNELS)
         for number, layer in enumerate(self.layers):

@@ -21,10 +21,15 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """No escape sequence leaves it where NO_COLOR is set, or where stdout is no terminal."""
+    """No escape sequence leaves it where NO_COLOR is set, or where stdout is no terminal. In a notebook it is text."""
     terminal = sys.stdout.isatty()
     coloured = terminal and not os.environ.get("NO_COLOR")
-    return _Console(width=None if terminal else WIDE, color_system="auto" if coloured else None, highlight=False)
+    return _Console(
+        width=None if terminal else WIDE,
+        color_system="auto" if coloured else None,
+        highlight=False,
+        force_jupyter=False,
+    )
 
 
 def prose(out: Console, text: Text, label: str = "", *, indent: int = 0) -> None:

@@ -27,7 +27,7 @@ def test_a_tap_has_both_sides_rows_and_values(paths):
         for side, values in zip((False, True), both.read(), strict=True):
             np.testing.assert_array_equal(values, made.arrays(bugs=side)[TAP])
         assert files.num_tokens(0) == made.TOKENS
-        with pytest.raises(ProbeError, match="no tap 'model.layers.0:nothing'"):
+        with pytest.raises(ProbeError, match=r"no tap 'model\.layers\.0:nothing'"):
             files.tap(0, "model.layers.0:nothing")
 
 

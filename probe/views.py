@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.generic]
 Grid = NDArray[np.float64]
+HIDDEN = -1e4
+"""What is added to a score where no key is to be seen is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,36 @@ def difference_grid(reference: Numbers, candidate: Numbers, rows: int, columns: 
     return np.asarray(grid if rows < columns else grid.T, np.float64)
 
 
+def apart(reference: Numbers, candidate: Numbers) -> Grid:
+    """candidate - reference; of complex numbers its absolute value. 0 where both are the same infinity or NaN."""
+    with np.errstate(all="ignore"):
+        if "c" in (reference.dtype.kind, candidate.dtype.kind):
+            return np.asarray(np.abs(candidate.astype(np.complex128) - reference.astype(np.complex128)))
+        r, c = _real(reference), _real(candidate)
+        return np.where((r == c) | (np.isnan(r) & np.isnan(c)), 0.0, c - r)
+
+
+def token_errors(reference: Numbers, candidate: Numbers, tokens: int) -> Grid:
+    """[B, T]: ||c - r|| / ||r|| of each token, along the axis `tokens`; of tensors of two axes B is 1.
+
+    Infinite where the reference's token is all zeros and the candidate's is not, and where one side alone is NaN or
+    infinite; what is so on both sides alike is left out.
+    """
+    r, c = _real(reference), _real(candidate)
+    if r.ndim == 2:
+        r, c, tokens = r[None], c[None], tokens + 1
+    others = tuple(axis for axis in range(1, r.ndim) if axis != tokens)
+    with np.errstate(all="ignore"):
+        is_same = (r == c) | (np.isnan(r) & np.isnan(c))
+        apart = np.where(is_same, 0.0, np.abs(c - r))
+        apart[~is_same & ~(np.isfinite(r) & np.isfinite(c))] = np.inf
+        error, size = (
+            np.sqrt((apart**2).sum(axis=others)),
+            np.sqrt((np.where(np.isfinite(r), r, 0.0) ** 2).sum(axis=others)),
+        )
+        return np.asarray(np.where(error == 0, 0.0, error / size), np.float64)
+
+
 def shrunk(grid: Grid, num_rows: int, num_columns: int) -> Grid:
     """The largest of each block: no cell that stands out is lost."""
     for axis, most in ((0, num_rows), (1, num_columns)):
@@ -101,6 +133,27 @@ def attention_scores(query: Numbers, key: Numbers, scale: float) -> Grid:
     if q.ndim > 2 and q.shape[-3] != k.shape[-3]:
         k = np.repeat(k, q.shape[-3] // k.shape[-3], axis=-3)
     return np.asarray(q @ np.swapaxes(k, -1, -2) * scale)
+
+
+def visible(mask: Numbers) -> NDArray[np.bool_]:
+    """Where a key is seen: of a boolean mask True, of numbers added to the scores those that do not hide."""
+    return np.asarray(mask if mask.dtype.kind == "b" else mask.astype(np.float64) > HIDDEN)
+
+
+def probabilities(scores: Grid) -> Grid:
+    """softmax over the last axis; a query that sees no key has 0 everywhere."""
+    with np.errstate(all="ignore"):
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights[np.isneginf(scores)] = 0.0
+        total = weights.sum(axis=-1, keepdims=True)
+        return np.asarray(np.where(total == 0, 0.0, weights / total))
+
+
+def masked(scores: Grid, mask: Numbers) -> Grid:
+    """Scores as softmax is given them: -inf where a boolean mask is False, with any other mask added."""
+    if mask.dtype.kind == "b":
+        return np.where(mask, scores, -np.inf)
+    return np.asarray(scores + np.where(visible(mask), mask.astype(np.float64), -np.inf))
 
 
 def _real(numbers: Numbers) -> NDArray[np.float64]:

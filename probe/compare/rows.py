@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from probe.align.layouts import number_kind
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
+from probe.align.output import is_logits, output_pair
 from probe.compare.told import Told, told_without_values
 from probe.dump import Dump
 from probe.dump.dtypes import LARGEST
@@ -31,16 +32,13 @@ def rows_and_output(
     output: OutputComparison | None = None
     masks = {step: kept_tokens(ours, step) for step in ours.steps}
     shown = mapping.shown
+    returned = output_pair(shown)
     for index, pair in enumerate(shown):
         progress("comparing taps", index, len(shown))
         kept = masks[pair.reference.step]
         told = _told(pair, ours, theirs, kept)
         rows.append(_row(pair, told, local.get((pair.reference.step, pair.reference.name))))
-        if (
-            pair.reference.module == ""
-            and not pair.reference.is_input
-            and (output is None or "logits" in pair.reference.port)
-        ):
+        if pair is returned:
             output = _output(pair, told.sums, ours, theirs, kept)
     return tuple(rows), output
 
@@ -128,8 +126,7 @@ def _row(pair: Pair, told: Told, local: LocalError | None) -> TapComparison:
 def _output(pair: Pair, sums: Sums, ours: Dump, theirs: Dump, kept: Kept) -> OutputComparison:
     largest = np.inf if sums.num_unequal_nonfinite else sums.max_abs
     plain = OutputComparison(pair.reference.name, largest, sums.rel_l2, sums.nmse)
-    shape = pair.reference.shape
-    if "logits" not in pair.reference.port and (not shape or shape[-1] not in _vocabularies(ours)):
+    if not is_logits(pair, ours):
         return plain
     if not ours.has_values(pair.reference) or not all(theirs.has_values(source.tap) for source in pair.sources):
         return plain
@@ -153,9 +150,3 @@ def _logits(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Iterator[tuple[
         return zip(*sides, strict=True)
     r, c = (side.reshape(-1, num_words) for side in _both(pair, ours, theirs, kept))
     return zip(r, c, strict=True)
-
-
-def _vocabularies(dump: Dump) -> set[int]:
-    """Sizes of what can be a vocabulary: the first axes of weights whose module is fed whole numbers."""
-    embeddings = {tap.module for tap in dump.module_taps if tap.is_input and number_kind(tap.dtype) == "int"}
-    return {weight.shape[0] for weight in dump.weights if weight.module in embeddings and len(weight.shape) == 2}

@@ -4,10 +4,11 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from probe.align.attending import calls, scores, values
 from probe.align.mapping import Numbers
 from probe.errors import ProbeError
 from probe.tap import Tap
-from probe.views import Grid, attention_scores
+from probe.views import HIDDEN, Grid, visible
 from tui.charts import shaded, side_by_side
 from tui.reading import Files
 from tui.scene import Scene
@@ -15,27 +16,21 @@ from tui.scene import Scene
 ROWS = 16
 """Lines of a picture at most."""
 PORTS = (("in.mask", "mask"), ("out.scores", "scores"), ("out.probabilities", "probabilities"))
-HIDDEN = -1e4
-"""What is added to a score where no key is to be seen is less."""
 
 
 def show(scene: Scene, files: Files, width: int) -> RenderableType:
-    taps = {
-        tap.name: tap
-        for tap in files.opened().dumps[0].taps
-        if tap.step == scene.step and tap.module_class == "attention"
-    }
-    owner = scene.node.module
-    found = [tap for tap in taps.values() if owner in (tap.module, tap.owner)]
+    opened = files.opened()
+    found = calls(opened, scene.step, scene.node.module)
     if not found:
         return Text("no attention was recorded of this module: look at one that computes it", style="dim")
     parts: list[RenderableType] = []
     for port, title in PORTS:
-        for tap in found:
-            if tap.port == port:
-                parts += [*_both(tap, title, files, scene.step, width), Text()]
-    if not any(tap.port == "out.scores" for tap in found):
-        parts += _computed(found, files, scene.step, width)
+        for call in found:
+            if port in call:
+                parts += [*_both(call[port], title, files, scene.step, width), Text()]
+    for call in found:
+        if "out.scores" not in call:
+            parts += _computed(call, files, scene.step, width)
     if not parts:
         return Text("its mask and scores were not kept: record with --functional attention", style="dim")
     return Group(*parts)
@@ -59,22 +54,18 @@ def _both(tap: Tap, title: str, files: Files, step: int, width: int) -> list[Ren
     return lines
 
 
-def _computed(found: list[Tap], files: Files, step: int, width: int) -> list[RenderableType]:
+def _computed(call: dict[str, Tap], files: Files, step: int, width: int) -> list[RenderableType]:
     """Scores that a fused kernel never had, from the query, key and scale that it was given, before the mask."""
-    ports = {tap.port: tap.name for tap in found}
-    if not {"in.query", "in.key", "in.scale"} <= ports.keys():
+    if not {"in.query", "in.key", "in.scale"} <= call.keys():
         return []
-    sides = [files.opened().tap(step, ports[port]).read() for port in ("in.query", "in.key", "in.scale")]
-    room = (width - 3) // 2
+    sides = values(files.opened(), step, {port: call[port] for port in ("in.query", "in.key", "in.scale")})
+    names = ("reference", "candidate") if len(files.opened().dumps) > 1 else ("recorded",)
     pictures = []
-    for side, name in enumerate(("reference", "candidate") if len(files.opened().dumps) > 1 else ("recorded",)):
-        query, key, scale = (values[side] for values in sides)
-        if query is None or key is None or scale is None:
-            continue
-        try:
-            pictures.append(_picture(name, "scores", attention_scores(query, key, float(scale)), room))
-        except ValueError:
+    for name, side in zip(names, sides, strict=False):
+        if side and (made := scores(side)) is None:
             return [Text("its query and key lie in axes of their own: no scores can be made of them", style="dim")]
+        if side and made is not None:
+            pictures.append(_picture(name, "scores", made, (width - 3) // 2))
     if len(pictures) < 2:
         return [*pictures[0]] if pictures else []
     return [*side_by_side(pictures[0], pictures[1]), Text("made of query, key and scale; before the mask", style="dim")]
@@ -92,8 +83,7 @@ def _picture(side: str, title: str, numbers: Numbers, width: int) -> list[Text]:
 
 def _visible(numbers: Numbers) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
     """Which keys a query sees in any sentence and head."""
-    grid = _flat(numbers)
-    return np.asarray(grid > 0 if numbers.dtype.kind == "b" else grid > HIDDEN)
+    return _flat(visible(numbers)) > 0
 
 
 def _flat(numbers: Numbers) -> Grid:

@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from probe.views import Histogram, histogram
+from probe.views import Histogram, apart, histogram
 from tui.charts import bars
 from tui.reading import Files
 from tui.scene import NOTHING, Scene, both_of
@@ -24,9 +24,8 @@ def show(scene: Scene, files: Files, width: int) -> RenderableType:
     parts: list[RenderableType] = _chart("reference" if c is not None else "recorded", found.reference, found, "cyan")
     if c is not None and found.candidate is not None:
         parts += _chart("candidate", found.candidate, found, "magenta")
-        with np.errstate(all="ignore"):
-            apart = histogram(c.astype(np.float64) - r if c.dtype.kind != "c" else np.abs(c - r), None, width - 2)
-        parts += _chart("candidate - reference", apart.reference, apart, "yellow")
+        difference = histogram(apart(r, c), None, width - 2)
+        parts += _chart("candidate - reference", difference.reference, difference, "yellow")
     if found.num_nonfinite:
         parts.append(Text(f"{found.num_nonfinite:,} NaN or infinite elements are in no bin", style="bold red"))
     return Group(*parts)

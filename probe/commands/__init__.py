@@ -4,6 +4,6 @@
 a command runs.
 """
 
-from probe.commands import demo, diff, dump, env, import_, map, report, selftest, show, tui
+from probe.commands import demo, diff, dump, env, import_, map, plot, report, selftest, show, tui
 
-COMMANDS = (demo, dump, import_, diff, tui, report, map, selftest, show, env)
+COMMANDS = (demo, dump, import_, diff, tui, plot, report, map, selftest, show, env)

@@ -73,4 +73,6 @@ def outdone(option: str, typed: argparse.Namespace) -> bool:
             return True
     if option in ("map", "no_replay") and getattr(typed, "candidate_dump", True) is None:
         return True
+    if option == "no_replay" and getattr(typed, "kind", "depth") not in ("depth", "ledger"):
+        return True
     return any(getattr(typed, other, None) for other in _OUTDONE.get(option, ()))

@@ -1,15 +1,18 @@
 """Write a comparison as one HTML file to send: verdict, evidence, pictures, all taps, both runs.
 
 The file needs no network and no other file. The two are compared first, as 'probe diff' does it and with its errors; a
-report that 'probe diff --json' wrote is taken instead with --report. --markdown prints a short text to paste into an
-issue.
+report that 'probe diff --json' wrote is taken instead with --report, and then a dump may have gone: what only it could
+show is left out, and why is said. Prints the name of the file and its size.
+
+--markdown prints a short text instead, to paste into an issue: verdict, how far the outputs are apart, findings,
+environment, and the commands. Nothing in it is a link, a mention or markup, whatever the names are.
 
 examples:
   probe report ref.h5 cand.h5 -o report.html
   probe report ref.h5 cand.h5 --report report.json -o report.html
   probe report ref.h5 cand.h5 --markdown
 
-exit codes: as of 'probe diff'
+exit codes: as of 'probe diff', whose verdict it is; a file is written whatever the verdict
 """
 
 import argparse
@@ -79,7 +82,7 @@ def _write(output: "Path", text: str) -> None:
 
 
 def _page(report: "Report", args: argparse.Namespace) -> str:
-    from probe.render.page import Line, document
+    from probe.render.page import Line, document, pictures
     from probe.render.runs import run_of
 
     runs = run_of(args.reference_dump), run_of(args.candidate_dump)
@@ -89,7 +92,8 @@ def _page(report: "Report", args: argparse.Namespace) -> str:
             Line("the comparison was read from", str(args.report), is_command=False),
             Line("to compare the two again", _again(report, args)),
         ]
-    return document(report, *runs, [], compared)
+    drawn = pictures(report, args.reference_dump, args.candidate_dump, args.map)
+    return document(report, *runs, drawn, compared)
 
 
 def _markdown(report: "Report", args: argparse.Namespace) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.running import Refused, Run, in_new_process
+from tests.commands.running import TINY, Refused, Run, in_new_process
 
 PAGE = "report.html"
 
@@ -29,7 +29,7 @@ def test_a_page_is_written_and_the_exit_code_is_diff_s(probe: Run, reference: Pa
 
 
 def test_a_dump_that_a_command_recorded_says_which(probe: Run, reference: Path):
-    words = ["dump", f"py:{Path(__file__).with_name('tiny.py')}:build", "--inputs", "ref.h5", "-o", "a b.h5"]
+    words = ["dump", f"{TINY}:build", "--inputs", "ref.h5", "-o", "a b.h5"]
     assert in_new_process("-m", "probe", *words).code == 0
     assert probe("report", reference, "a b.h5", "--no-replay", "--markdown").code == 0
     text = probe("report", reference, "a b.h5", "--no-replay", "--markdown").out
@@ -48,6 +48,18 @@ def test_a_saved_report_is_taken_even_where_a_dump_has_gone(probe: Run, referenc
     text = probe("report", reference, faulty, "--report", "saved.json", "--markdown").out
     assert "| `faulty.h5` |" in text
     assert "# candidate: faulty.h5: no such file" in text
+
+
+@pytest.mark.parametrize(("flags", "kept"), [(["--stats-only"], "statistics"), (["--sketch", "2"], "sketch")])
+def test_of_values_that_were_not_kept_the_page_says_so(probe: Run, flags: list[str], kept: str):
+    for name, gain in (("less.h5", "1"), ("other.h5", "1.5")):
+        probe("dump", f"{TINY}:build", "--arg", f"gain={gain}", "--tokens", "1,2,3,4,5", *flags, "-o", name)
+    assert probe("report", "less.h5", "other.h5", "-o", PAGE).code == 1
+    page = Path(PAGE).read_text()
+    assert page.count("<svg") >= 1
+    left_out = page[page.index("<p>Not here:</p>") : page.index('id="taps"')]
+    assert "Tokens by layers" in left_out
+    assert kept in left_out
 
 
 def test_markdown_goes_to_stdout_or_into_a_file(probe: Run, reference: Path, faulty: Path):

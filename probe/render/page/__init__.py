@@ -2,5 +2,6 @@
 
 from probe.render.page.document import Line, document
 from probe.render.page.picture import Picture
+from probe.render.page.pictures import pictures
 
-__all__ = ["Line", "Picture", "document"]
+__all__ = ["Line", "Picture", "document", "pictures"]

@@ -86,7 +86,7 @@ def document(
         skipped=[f"{tap}: {reason}" for tap, reason in report.skipped],
         listed=LISTED,
         pictures=pictures,
-        missing=[picture for picture in pictures if picture.svg is None],
+        missing=_missing(pictures),
         columns=COLUMNS,
         num_rows=len(rows),
         still={"caption": _still(len(rows), report.replayed), "rows": worst(report, rows)},
@@ -186,3 +186,12 @@ def _commands(report: Report, reference: Run, candidate: Run, compared: Sequence
         recorded.append(Line(f"the {side} was recorded", text, bool(run.command)))
     more = [Line("to learn more", command, command.startswith("probe ")) for command in report.next_commands]
     return [*recorded, *compared, *more]
+
+
+def _missing(pictures: Sequence[Picture]) -> list[Told]:
+    """Titles of those that are not there, by the reason."""
+    titles: dict[str, list[str]] = {}
+    for picture in pictures:
+        if picture.svg is None:
+            titles.setdefault(picture.missing, []).append(picture.title)
+    return [Told("; ".join(of_it), reason) for reason, of_it in titles.items()]

@@ -1,7 +1,6 @@
 """A picture on the page: a matplotlib Figure as SVG that stands inside HTML beside others of its kind."""
 
 import io
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -9,13 +8,12 @@ from xml.etree import ElementTree
 from markupsafe import Markup
 
 from probe.printable import printable
+from probe.render.plots import save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-FONT = re.compile(r"(?P<style>(?:(?:italic|oblique|bold|\d{3}) )*)(?P<size>[\d.]+px) (?P<family>.+)")
-"""The shorthand as matplotlib writes it: `italic bold 10px 'DejaVu Sans', sans-serif`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +21,14 @@ class Picture:
     """One picture, or why it is not there."""
 
     title: str
-    caption: str = ""
     svg: Markup | None = None
     missing: str = ""
 
 
 def inline(figure: "Figure", prefix: str, label: str) -> Markup:
     """`prefix` keeps its ids apart from those of other pictures; `label` is what a screen reader says."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "probe"}):  # text stays text: searched, and read out
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    buffer = io.BytesIO()
+    save(figure, buffer, "svg")
     root = ElementTree.fromstring(buffer.getvalue())
     for element in root.iter():
         _separate(element, prefix)
@@ -61,15 +55,6 @@ def _separate(element: ElementTree.Element, prefix: str) -> None:
 
 
 def _unfolded(style: str) -> list[tuple[str, str]]:
-    """`font: 10px 'DejaVu Sans'; fill: none` as attributes; every property that matplotlib writes is one, but font."""
-    pairs = [(name.strip(), value.strip()) for name, _, value in (part.partition(":") for part in style.split(";"))]
-    found = []
-    for name, value in pairs:
-        font = FONT.fullmatch(value) if name == "font" else None
-        if font is not None:
-            found += [("font-size", font["size"]), ("font-family", font["family"])]
-            for word in font["style"].split():
-                found.append(("font-style" if word in ("italic", "oblique") else "font-weight", word))
-        elif name:
-            found.append((name, value))
-    return found
+    """`fill: none; stroke: #000000` as attributes: every property that matplotlib writes of shapes is one."""
+    pairs = ((name.strip(), value.strip()) for name, _, value in (part.partition(":") for part in style.split(";")))
+    return [(name, value) for name, value in pairs if name]

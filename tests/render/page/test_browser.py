@@ -56,7 +56,7 @@ def path(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     title = hostile.NAMES[0]
     figure = Figure()
     figure.subplots().imshow([[0, 1], [1, 0]])
-    pictures = [Picture(title, title, svg=inline(figure, f"{place}-", title)) for place in "ab"]
+    pictures = [Picture(title, svg=inline(figure, f"{place}-", title)) for place in "ab"]
     written = folder / "report.html"
     written.write_text(document(report, *runs, [*pictures, Picture(title, missing=title)], [Line(title, title)]))
     return written

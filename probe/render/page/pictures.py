@@ -1,0 +1,67 @@
+"""Which pictures a page has: of the report always, of both dumps' values where there are some, of the first finding."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from probe.dump import Dump
+from probe.errors import ProbeError
+from probe.render import plots
+from probe.render.page.picture import Picture, inline
+from probe.report import Report
+from probe.words import neighbourhood
+
+CORE = ".@attention:"
+"""What the names of taps of attention's own code have behind their module's."""
+
+
+def pictures(report: Report, reference: Path, candidate: Path, table: Path | None = None) -> list[Picture]:
+    """In the page's order; what cannot be drawn has its reason in its place. `table` as in probe.diff."""
+    made = [_drawn("Error over depth", partial(plots.depth, report))]
+    if report.findings:
+        made.append(_drawn("Who explains the output's error", partial(plots.ledger, report)))
+    if report.weights:
+        made.append(_drawn("Weights", partial(plots.weights, report)))
+    with ExitStack() as files:
+        drawings = _of_values(report)
+        try:
+            dumps = [files.enter_context(Dump(path)) for path in (reference, candidate)]
+        except ProbeError as error:
+            return [*made, *(Picture(title, missing=str(error)) for title in drawings)]
+        made += [_drawn(title, partial(draw, *dumps, table=table)) for title, draw in drawings.items()]
+    return made
+
+
+def _of_values(report: Report) -> dict[str, Callable[..., Figure]]:
+    """By their titles: what is drawn of two dumps."""
+    drawings: dict[str, Callable[..., Figure]] = {"Tokens by layers": partial(plots.tokens, report=report)}
+    if around := neighbourhood(report):
+        row = report.taps[around[1]]
+        drawings[f"Channels of {row.reference}"] = _at(plots.channels, row.reference, row.step)
+        drawings[f"Values of {row.reference}"] = _at(plots.histogram, row.reference, row.step)
+        if module := attention_of(row.reference, report):
+            drawings[f"Attention of {module}"] = _at(plots.attention, module, row.step)
+    if report.output is not None and report.output.kl is not None:
+        drawings["Logits after the last token"] = plots.logits
+    return drawings
+
+
+def _at(draw: Callable[..., Figure], name: str, step: int) -> Callable[..., Figure]:
+    return lambda reference, candidate, **keywords: draw(reference, candidate, name, step=step, **keywords)
+
+
+def attention_of(tap: str, report: Report) -> str:
+    """The module whose own code computes attention, and which `tap` is in; "" where it is in none."""
+    cores = {row.reference.partition(CORE)[0] for row in report.taps if CORE in row.reference}
+    within = [core for core in cores if tap.startswith((f"{core}.", f"{core}:"))]
+    return max(within, key=len, default="")
+
+
+def _drawn(title: str, draw: Callable[[], Figure]) -> Picture:
+    try:
+        return Picture(title, svg=inline(draw(), f"{title.partition(' ')[0].lower()}-", title))
+    except ProbeError as error:
+        return Picture(title, missing=str(error))

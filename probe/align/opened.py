@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,10 @@ class Opened:
         return num_tokens(self.dumps[0], step)
 
 
+_AROUND: ContextVar[tuple[Dump, Dump, Path | None, Opened] | None] = ContextVar("_AROUND", default=None)
+"""What the innermost `opened` block is of."""
+
+
 def side_by_side(reference: Dump, candidate: Dump, table: Path | None = None) -> Opened:
     """Of two open dumps, aligned. `table` overrides what is inferred; ProbeError where it does not fit."""
     whole = aligned(reference, candidate, table)
@@ -74,9 +79,20 @@ def side_by_side(reference: Dump, candidate: Dump, table: Path | None = None) ->
 def opened(
     reference: Dump | Path | str, candidate: Dump | Path | str, table: Path | str | None = None
 ) -> Iterator[Opened]:
-    """`side_by_side` of dumps or their paths; what is opened here is closed when the block ends."""
+    """`side_by_side` of dumps or their paths; what is opened here is closed when the block ends. Within the block the
+    same two open dumps, with the same table, are not aligned again."""
     with ExitStack() as files:
         ours, theirs = (
             one if isinstance(one, Dump) else files.enter_context(Dump(one)) for one in (reference, candidate)
         )
-        yield side_by_side(ours, theirs, Path(table) if table is not None else None)
+        path = Path(table) if table is not None else None
+        around = _AROUND.get()
+        if around is not None and around[0] is ours and around[1] is theirs and around[2] == path:
+            yield around[3]
+            return
+        made = side_by_side(ours, theirs, path)
+        token = _AROUND.set((ours, theirs, path, made))
+        try:
+            yield made
+        finally:
+            _AROUND.reset(token)

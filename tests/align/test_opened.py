@@ -48,3 +48,17 @@ def test_a_lone_dump_has_no_other_side(paths):
         assert both.pair is None
         assert both.read()[1] is None
         assert alone.partners("model.norm") == ["model.norm"]
+
+
+def test_within_a_block_the_same_dumps_are_not_aligned_again(paths):
+    with Dump(paths[0]) as ours, Dump(paths[1]) as theirs:
+        with opened(ours, theirs) as outer:
+            with opened(ours, theirs) as inner:
+                assert inner is outer
+            with opened(theirs, ours) as other, opened(ours, theirs) as again:
+                assert other.dumps[0] is not outer.dumps[0]
+                assert again.dumps[0].path == outer.dumps[0].path
+            with opened(ours, theirs) as inner:
+                assert inner is outer
+        with opened(ours, theirs) as later:
+            assert later is not outer

@@ -1,12 +1,12 @@
 """Which pictures a page has: of the report always, of both dumps' values where there are some, of the first finding."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from probe.align.opened import opened
 from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.render import plots
@@ -25,13 +25,12 @@ def pictures(report: Report, reference: Path, candidate: Path, table: Path | Non
         made.append(_drawn("Who explains the output's error", partial(plots.ledger, report)))
     if report.weights:
         made.append(_drawn("Weights", partial(plots.weights, report)))
-    with ExitStack() as files:
-        drawings = _of_values(report)
-        try:
-            dumps = [files.enter_context(Dump(path)) for path in (reference, candidate)]
-        except ProbeError as error:
-            return [*made, *(Picture(title, missing=str(error)) for title in drawings)]
-        made += [_drawn(title, partial(draw, *dumps, table=table)) for title, draw in drawings.items()]
+    drawings = _of_values(report)
+    try:
+        with Dump(reference) as ours, Dump(candidate) as theirs, opened(ours, theirs, table):  # aligned once for all
+            made += [_drawn(title, partial(draw, ours, theirs, table=table)) for title, draw in drawings.items()]
+    except ProbeError as error:
+        made += [Picture(title, missing=str(error)) for title in drawings]
     return made
 
 

@@ -1,8 +1,6 @@
 """From the model's run to the dump: what is small or on a device is copied, and written behind the run's back."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -12,8 +10,9 @@ import torch
 
 from probe.capture.backlog import Backlog
 from probe.capture.device import Computed, Departure, SideStreams, departing, has_streams
-from probe.capture.packed import packed_sketch, unpacked
-from probe.capture.sketch import Sketch, sketch
+from probe.capture.packed import packed_sketch
+from probe.capture.sketch import sketch
+from probe.capture.store import Store, Stored
 from probe.capture.sums import can_be_summed, sums
 from probe.capture.tensors import (
     Mark,
@@ -25,11 +24,11 @@ from probe.capture.tensors import (
     values_can_be_had,
 )
 from probe.capture.tokens import kept_part
-from probe.dump import DumpWriter, tensor_hash
+from probe.dump import DumpWriter
 from probe.dump.detail import Detail
-from probe.dump.dtypes import BITS_ONLY, Bits
-from probe.dump.statistics import from_sums, statistics
-from probe.tap import UNMEASURED, Statistics, Tap
+from probe.dump.dtypes import BITS_ONLY
+from probe.dump.statistics import statistics
+from probe.tap import UNMEASURED, Tap
 
 CAPACITY = 64 << 20
 """Bytes of copies of a device's tensors, on the device, that wait to be written."""
@@ -40,21 +39,14 @@ stays in the writer's thread: what it keeps would lie between the model's own fr
 not use their memory again."""
 
 
-@dataclass(slots=True)
-class Stored:
-    """One tensor that is on its way into the dump, or there."""
-
-    tap: Tap
-    """The tap as which it was recorded first; with its statistics once it is written."""
-
-
 class Sink:
     """Takes the tensors of a run in their order. ProbeError for one whose values cannot be had."""
 
     def __init__(self, writer: DumpWriter, detail: Detail, *, lasting: bool = False) -> None:
-        """`lasting`: a tensor stays as it is until the next
-        one is added, and nothing else runs: it is written while that one is measured."""
+        """`lasting`: a tensor stays as it is until the next one is added, and nothing else runs: it is written while
+        that one is measured."""
         self._writer = writer
+        self._store = Store(writer, detail)
         self._detail = detail
         self._lasting = lasting
         self._is_writing = False
@@ -90,7 +82,7 @@ class Sink:
             known = self._stored.get(id(tensor))
             before = known[2] if known and known[0]() is tensor and known[1] == seen else None
             if before is not None and not tensor.is_inference():
-                self._backlog.add(partial(self._link, tap, before))
+                self._backlog.add(partial(self._store.link, tap, before))
             else:
                 stored = Stored(tap)
                 self.num_bytes += self._kept(tensor, stored, before)
@@ -134,13 +126,13 @@ class Sink:
             if before is None and tensor.is_cpu and num_stored_bytes(tensor) > SMALL:
                 return self._measured(tensor, stored)
             there = _and_sums if can_be_summed(tensor.dtype, tensor.numel()) else _alone
-            return self._written(tensor, partial(self._store, stored, before), there)
+            return self._written(tensor, partial(self._store.whole, stored, before), there)
         if self._can_depart(tensor):
-            work = partial(self._store_packed, stored, before, tuple(tensor.shape))
+            work = partial(self._store.packed, stored, before, tuple(tensor.shape))
             return self._written(tensor, work, lambda source: [packed_sketch(source, self._detail)])
         with values_can_be_had(tensor):
             made = sketch(tensor, self._detail)
-        return self._written(made.rows, partial(self._store_sketch, stored, before, made))
+        return self._written(made.rows, partial(self._store.sketch, stored, before, made))
 
     def _measured(self, tensor: torch.Tensor, stored: Stored) -> int:
         """In this thread, which has the tensor in its processor's cache."""
@@ -161,42 +153,6 @@ class Sink:
         if self._is_writing:
             self._backlog.drain()
             self._is_writing = False
-
-    def _link(self, tap: Tap, stored: Stored) -> None:
-        if self._detail.has_values:
-            self._writer.link(tap, stored.tap)
-        else:
-            self._writer.add_row(tap.measured(stored.tap.statistics))
-
-    def _store(self, stored: Stored, before: Stored | None, bits: Bits, sums: Bits | None = None) -> None:
-        if before is not None and before.tap.statistics.hash == tensor_hash(bits):
-            self._again(stored, before)
-            return
-        flat = bits.reshape(-1)
-        known = from_sums(flat, sums) if sums is not None else None
-        stored.tap = stored.tap.measured(known or statistics(flat, stored.tap.dtype))
-        if self._detail.has_values:
-            self._writer.add_measured(stored.tap, flat)
-        else:
-            self._writer.add_row(stored.tap)
-
-    def _store_packed(self, stored: Stored, before: Stored | None, shape: tuple[int, ...], bits: Bits) -> None:
-        made = unpacked(bits, self._detail.num_projections, shape)
-        self._store_sketch(stored, before, made, made.rows.numpy())
-
-    def _store_sketch(self, stored: Stored, before: Stored | None, made: Sketch, bits: Bits) -> None:
-        digest = tensor_hash(bits)
-        if before is not None and before.tap.statistics.hash == digest:
-            self._again(stored, before)
-        else:
-            unknown = math.nan
-            known = Statistics(unknown, unknown, unknown, unknown, made.l2, made.num_nan, made.num_inf, digest)
-            stored.tap = stored.tap.measured(known)
-            self._writer.add_sketch(stored.tap, bits)
-
-    def _again(self, stored: Stored, before: Stored) -> None:
-        self._link(stored.tap, before)
-        stored.tap = before.tap
 
 
 def _alone(source: torch.Tensor) -> list[torch.Tensor]:

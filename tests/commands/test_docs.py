@@ -1,7 +1,6 @@
 """Pages in docs/: their commands print what is shown, their links lead somewhere, and README quotes them truly."""
 
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.console_blocks import alike, console_blocks, trimmed
-from tests.commands.running import Run
+from tests.commands.console_blocks import console_blocks
+from tests.commands.pages import assert_page_is_true
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -37,15 +36,12 @@ def scripts(here: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("scripts")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == DOCS], ids=lambda page: page.stem)
-def test_a_page_s_commands_print_what_it_shows(page: Path, probe: Run):
-    commands = [one for block in console_blocks(page.read_text("utf-8")) if block.runs for one in block.commands]
-    for command in commands:
-        name, *words = shlex.split(command.line)
-        assert name == "probe"
-        outcome = probe(*words)
-        assert outcome.code in (0, 1), f"$ {command.line}\n{outcome.err}"
-        assert not command.shown or alike(command.shown) == alike(trimmed(outcome.out)), f"$ {command.line}"
-    assert commands or page.stem != "cases"
+def test_a_page_s_commands_print_what_it_shows_and_its_python_runs(page: Path):
+    text = page.read_text("utf-8")
+    num_commands = assert_page_is_true(text)
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        exec(compile(block, page.name, "exec"), {})
+    assert num_commands or page.stem not in ("cases", "looking")
 
 
 def test_every_block_of_a_page_that_is_not_run_has_a_reason_here():

@@ -3,42 +3,16 @@
 Figures of rounding are those of one processor: they may differ, and nothing else may.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.commands.console_blocks import Command, alike, console_blocks, trimmed
+from tests.commands.console_blocks import console_blocks
+from tests.commands.pages import assert_page_is_true
 
 README = Path(__file__).parents[2] / "README.md"
 NOT_RUN = {'probe dump hf:path/to/model --prompt "The quick brown fox" -o ref.h5': "the model is the reader's own"}
 """By its first command: why a block says no-run."""
-
-
-def run(command: Command) -> tuple[int, tuple[str, ...]]:
-    """The exit code, and what a terminal would show: stdout and stderr as they come."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", command.line],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"},
-        check=False,
-    )
-    return done.returncode, trimmed(done.stdout)
-
-
-def assert_page_is_true(markdown: str) -> int:
-    """How many commands were run."""
-    commands = [command for block in console_blocks(markdown) if block.runs for command in block.commands]
-    for command in commands:
-        code, printed = run(command)
-        assert code in (0, 1), f"$ {command.line}\nexit code {code}: {printed}"
-        assert not command.shown or alike(command.shown) == alike(printed), f"$ {command.line}"
-    return len(commands)
 
 
 def test_readme_prints_what_it_shows():

@@ -27,8 +27,8 @@ def strong(words: str, colour: str = "inherit") -> Html:
 
 
 def name(words: str) -> Html:
-    """As code: it may be broken anywhere."""
-    return Html(f'<span style="{_NAME}">{text(words)}</span>')
+    """As code."""
+    return Html(f'<span style="{_NAME}">{_breakable(words)}</span>')
 
 
 def paragraph(*parts: Html, faint: bool = False, indent: int = 0) -> Html:
@@ -40,13 +40,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, names: int, m
     """The first `names` columns hold names, the others numbers; the row `marked` is bold."""
     aligned = ["left" if column < names else "right" for column in range(len(header))]
     head = "".join(
-        f'<th style="{_CELL.format(side)};font-weight:normal;opacity:0.7">{text(title)}</th>'
+        f'<th style="{_CELL.format(side)};font-weight:normal;white-space:nowrap;opacity:0.7">{text(title)}</th>'
         for side, title in zip(aligned, header, strict=True)
     )
     body = "".join(
         f'<tr style="background:none;font-weight:{"bold" if number == marked else "normal"}">'
         + "".join(
-            f'<td style="{_CELL.format(side)};{_NAME if column < names else "white-space:nowrap"}">{text(cell)}</td>'
+            f'<td style="{_CELL.format(side)};{_NAME}">{_breakable(cell)}</td>'
+            if column < names
+            else f'<td style="{_CELL.format(side)};white-space:nowrap">{text(cell)}</td>'
             for column, (side, cell) in enumerate(zip(aligned, row, strict=True))
         )
         + "</tr>"
@@ -59,3 +61,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, names: int, m
 def block(*parts: Html) -> Html:
     """A cell's whole output."""
     return Html(f'<div style="max-width:70em;line-height:1.4">{"".join(parts)}</div>')
+
+
+def _breakable(words: str) -> Html:
+    """A name, which is broken behind a dot or a colon, and elsewhere if it must be."""
+    return Html(text(words).replace(".", ".<wbr>").replace(":", ":<wbr>"))

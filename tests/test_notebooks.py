@@ -14,7 +14,7 @@ from tests.notebooks import NOTEBOOKS, read, stripped
 
 LONGEST = 60
 """Seconds a cell."""
-REPORT, FIGURE = "Report(", "<Figure size"
+REPORT, FIGURE = "Report(", "<Picture size"
 """How what has a picture of its own begins as plain text."""
 
 

@@ -42,7 +42,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
-        self.open.append(tag)
+        self.open += [tag] * (tag != "wbr")
 
     def handle_endtag(self, tag: str) -> None:
         if not self.open or self.open.pop() != tag:
@@ -54,7 +54,7 @@ class Page(HTMLParser):
 
 def is_harmless(html: str) -> bool:
     page = Page(html)
-    quiet = page.tags <= {"div", "strong", "span", "table", "thead", "tbody", "tr", "th", "td"}
+    quiet = page.tags <= {"div", "strong", "span", "table", "thead", "tbody", "tr", "th", "td", "wbr"}
     return quiet and page.attributes <= {"style"} and not page.open and "url(" not in html and "\u202e" not in html
 
 

@@ -3,12 +3,15 @@
 The port (tests/ports/bert.py) shares no code with transformers: other names, fused qkv, tokens flattened and unpadded.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from probe.render.page import document, pictures
+from probe.render.runs import run_of
 from probe.report import Verdict
 from tests.conftest import Compare
 from tests.ports import bert, references
@@ -94,6 +97,12 @@ def test_swapped_query_and_key_are_both_named_and_the_weights_say_so(compare: Co
     assert modules == ["encoder.layer.3.attention.self.query", "encoder.layer.3.attention.self.key"]
     said = " ".join(check.message for check in report.trust)
     assert "encoder.layer.3.attention.self.query" in said
+    paths = Path(report.reference_path), Path(report.candidate_path)
+    drawn = pictures(report, *paths)
+    assert all(picture.svg for picture in drawn), [picture.missing for picture in drawn]
+    page = document(report, *map(run_of, paths), drawn, ())
+    assert page.count("encoder.layer.3.attention.self.query") > 5
+    assert "<strong>WEIGHTS</strong>" in page
 
 
 def test_the_reference_is_left_as_it_was(compare: Compare, reference, batch):

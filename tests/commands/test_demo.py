@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from probe import __version__
-from probe.commands.demo import PORT
+from probe.commands.demo import PORT, PORT_DUMP
 from tests.commands.running import Outcome, Run
 
 WINDOW = [f"model.layers.{number}.self_attn" for number in (0, 2, 4)]
@@ -28,12 +28,22 @@ def test_the_demo_finds_both_bugs_and_what_it_proposes_works(probe: Run):
     for words in (show, show_tap, dump):
         assert probe(*words).code == 0
     assert_it_is_noise(probe(*diff, "--json"))
+    Path("demo.json").write_text(demo.out)
+    assert probe("report", *diff[1:2], PORT_DUMP, "--report", "demo.json", "-o", "demo.html").code == 1
+    assert_a_page_has_both_bugs_and_all_pictures(Path("demo.html").read_text())
 
 
 def assert_both_bugs_are_found_and_nothing_else(report: Any) -> None:
     assert (report["verdict"], report["replayed"]) == ("diverged", True)
     assert report["first"]["module"] == WINDOW[0]
     assert [finding["modules"] for finding in report["findings"]] == [WINDOW, EPS]
+
+
+def assert_a_page_has_both_bugs_and_all_pictures(page: str) -> None:
+    for cause in ("attn.window", "norm.eps"):
+        assert f'<span class="cause">{cause}</span>' in page
+    assert "Not here:" not in page
+    assert page.count("<figure>") == page.count("<svg ") == 8
 
 
 def assert_it_is_noise(compared: Outcome) -> None:

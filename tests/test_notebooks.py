@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.notebooks import NOTEBOOKS, read, stripped
 
-LONGEST = 60
-"""Seconds a cell."""
+LONGEST = 240
+"""Seconds that a cell may take before it counts as stuck."""
 REPORT, FIGURE = "Report(", "<Picture size"
 """How what has a picture of its own begins as plain text."""
 

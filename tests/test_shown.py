@@ -1,5 +1,6 @@
 """What a notebook's cell shows: short, whatever the report's size, and of hostile names nothing but their letters."""
 
+import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import probe
 from probe.dump import Dump, DumpWriter
 from probe.errors import ProbeError
 from probe.report import (
@@ -102,6 +106,20 @@ def test_a_dump_shows_its_first_taps_and_counts_the_others(tmp_path: Path):
         assert "31 more" in page.words
         assert repr(dump) == f"Dump({str(dump.path)!r})"
     assert "closed" in Page(dump._repr_html_()).words
+
+
+def test_a_dump_that_is_not_whole_says_so(tmp_path: Path):
+    writer = DumpWriter(tmp_path / "cut.h5")
+    writer.add(Tap("norm:out", "norm", "Part", 0, "out", 0, 0, (2,), "float32"), np.ones(2, np.float32))
+    writer.flush()
+    with Dump(shutil.copy(writer.partial, tmp_path / "copy.h5")) as dump:
+        assert "UNFINISHED: the run that wrote it was cut short" in Page(dump._repr_html_()).words
+    writer.discard()
+    model = nn.Linear(2, 2)
+    with probe.record(model, tmp_path / "less.h5", stats_only=True):
+        model(torch.ones(1, 2))
+    with Dump(tmp_path / "less.h5") as dump:
+        assert "KEPT: statistics and hashes alone" in Page(dump._repr_html_()).words
 
 
 def test_a_report_of_20000_taps_is_shown_and_printed_in_a_few_lines(tmp_path: Path):

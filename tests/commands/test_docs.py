@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.commands.settable import SETTABLE
 from tests.commands.console_blocks import console_blocks
 from tests.commands.pages import assert_page_is_true
 
@@ -59,6 +60,11 @@ def test_links_between_pages_lead_somewhere(page: Path):
 def test_every_page_is_linked_from_readme():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in readme] == []
+
+
+def test_the_settings_that_a_file_may_have_are_those_of_the_page():
+    told = (DOCS / "settings.md").read_text("utf-8").partition("\nThere are: ")[2].partition(".")[0]
+    assert re.findall(r"`([^`]+)`", told) == sorted(SETTABLE)
 
 
 def test_readme_quotes_what_the_cases_print():

@@ -13,6 +13,7 @@ from tests.tui import made
 NAMES = (
     "</script><img src=x onerror=alert(1)>:out",
     "<!--<script>:out",
+    "</script <!-- <script :out",
     "]]>&lt;&amp;\"'`</style></title>:out",
     "{{ 7 * 7 }}{% raw %}${1}:out",
     "line\u2028and\u2029line\r\n\t:out",

@@ -77,9 +77,10 @@ def origin(dump: Dump) -> str:
     target, imported = dump.attribute("target"), dump.environment.get("imported")
     if isinstance(imported, dict):
         return f"not known: imported from {imported.get('from')}"
-    if not target:
+    if not isinstance(target, dict):
         return "a model that was live when it was recorded"
-    arguments = "".join(f" --arg {key}={value}" for key, value in (target.get("arguments") or {}).items())
+    told = target.get("arguments")
+    arguments = "".join(f" --arg {key}={value}" for key, value in (told if isinstance(told, dict) else {}).items())
     return f"{target.get('kind')}:{target.get('place')}{arguments}"
 
 

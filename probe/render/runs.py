@@ -59,6 +59,8 @@ def run_of(path: Path) -> Run:
             return _told(dump)
     except ProbeError as error:
         return Run(str(path), missing=str(error))
+    except RecursionError:
+        return Run(str(path), missing=f"{path} has settings within settings without an end")
 
 
 def side_by_side(reference: Run, candidate: Run) -> tuple[Setting, ...]:

@@ -1,7 +1,10 @@
 """Fixtures that several test folders share."""
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import torch
 from torch import nn
 
 import probe
+from probe.cli import main
 from probe.report import Report
+from probe.saved_report import read_report
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -75,3 +80,34 @@ def compare(tmp_path: Path) -> Compare:
         return probe.diff(*paths, **keywords)
 
     return run
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo's two dumps, `dumps/demo-reference.h5` and `dumps/demo-port.h5` in `folder`, and what a diff says."""
+
+    folder: Path
+    report: Report
+    report_path: Path
+
+
+@pytest.fixture(scope="session")
+def recorded_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(io.StringIO()):
+            assert main(["demo", "--json", "-q"]) == 0
+        path = folder / "report.json"
+        path.write_text(out.getvalue())
+        yield Demo(folder, read_report(path), path)
+
+
+@pytest.fixture
+def demo(recorded_demo: Demo, monkeypatch: pytest.MonkeyPatch) -> Demo:
+    """Its folder is the test's: paths are those that a user has."""
+    monkeypatch.chdir(recorded_demo.folder)
+    monkeypatch.setenv("XDG_STATE_HOME", str(recorded_demo.folder))
+    return recorded_demo

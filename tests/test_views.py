@@ -6,7 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from probe.views import Axes, attention_scores, axes, difference_grid, histogram, onset, shrunk
+from probe.views import (
+    Axes,
+    apart,
+    attention_scores,
+    axes,
+    difference_grid,
+    histogram,
+    masked,
+    onset,
+    probabilities,
+    shrunk,
+    token_errors,
+    visible,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -90,3 +103,42 @@ def test_scores_are_made_of_what_attention_was_given():
     assert scores.shape == (1, 4, 5, 6)
     for head in range(4):
         np.testing.assert_allclose(scores[0, head], query[0, head] @ key[0, head // 2].T * 0.5)
+
+
+def test_a_token_s_error_is_relative_to_its_own_size():
+    r = np.ones((2, 3, 4))
+    r[0, 1] *= 100
+    c = r.copy()
+    c[:, 1] += 1
+    assert token_errors(r, c, 1) == pytest.approx(np.array([[0, 0.01, 0], [0, 1, 0]]))
+    assert token_errors(r[0], c[0], 0) == pytest.approx(np.array([[0, 0.01, 0]]))
+
+
+def test_a_token_that_is_nan_on_one_side_or_zero_in_the_reference_is_infinitely_off():
+    r, c = np.ones((1, 4, 2)), np.ones((1, 4, 2))
+    r[0, 0] = c[0, 0] = np.nan
+    c[0, 1, 0] = np.nan
+    r[0, 2] = 0
+    r[0, 3] = c[0, 3] = 0
+    assert token_errors(r, c, 1).tolist() == [[0, np.inf, np.inf, 0]]
+
+
+def test_probabilities_add_up_to_one_wherever_a_key_is_seen():
+    scores = masked(RANDOM.normal(size=(3, 4)), np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool))
+    found = probabilities(scores)
+    assert found.sum(axis=-1) == pytest.approx([1, 1, 0])
+    assert (found[0, 2:] == 0).all()
+
+
+def test_a_mask_hides_by_false_or_by_a_large_negative_number_and_may_add_a_bias():
+    scores, bias = np.zeros((1, 3)), np.array([[-1e38, 0.0, -2.0]])
+    assert visible(bias).tolist() == [[False, True, True]]
+    assert masked(scores, bias).tolist() == [[-np.inf, 0.0, -2.0]]
+    assert masked(scores, visible(bias)).tolist() == [[-np.inf, 0.0, 0.0]]
+
+
+def test_what_is_infinite_on_both_sides_alike_is_not_apart():
+    r, c = np.array([1.0, np.inf, np.nan, 1j.imag]), np.array([3.0, np.inf, np.nan, np.nan])
+    assert apart(r, c)[:3].tolist() == [2, 0, 0]
+    assert np.isnan(apart(r, c)[3])
+    assert apart(np.array([3j]), np.array([4 + 0j])).tolist() == [5]

@@ -20,6 +20,7 @@ from probe.errors import ProbeError
 from probe.render.plots import style
 from probe.render.plots.maps import draw_mask, draw_signed, draw_sizes
 from probe.render.plots.rounding import gathered
+from probe.render.plots.sides import check_step
 from probe.render.plots.style import styled
 from probe.views import Grid, apart, visible
 from probe.words import number
@@ -57,6 +58,7 @@ def attention(
     was recorded there, there is no such head, or its values were not kept.
     """
     with opened(reference, candidate, table) as files:
+        check_step(files, step)
         found = calls(files, step, module)
         if not found:
             inner = {tap.owner for tap in files.dumps[0].taps if tap.step == step and tap.module_class == "attention"}

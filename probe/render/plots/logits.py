@@ -15,7 +15,7 @@ from probe.dump import Dump
 from probe.dump.unpadded import kept_tokens
 from probe.errors import ProbeError
 from probe.render.plots import style
-from probe.render.plots.sides import sides
+from probe.render.plots.sides import check_step, sides
 from probe.render.plots.style import styled
 from probe.views import Grid, probabilities
 from probe.words import number
@@ -51,6 +51,7 @@ def logits(
     token, or values were not kept.
     """
     with opened(reference, candidate, table) as files:
+        check_step(files, step)
         found = _next(files, step, token)
         about = style.about(files.dumps[0].path, files.dumps[1].path)
     r, c = found.reference, found.candidate

@@ -29,6 +29,16 @@ class Sides:
     """Of all that was computed before."""
 
 
+def check_step(files: Opened, step: int) -> None:
+    """ProbeError where there is no such step, of those that go on from each other taken as one."""
+    steps = files.dumps[0].steps
+    if step not in steps:
+        known = (
+            f"it has steps {steps[0]} to {steps[-1]}, decoded tokens being part of their prompt's" if steps else None
+        )
+        raise ProbeError(f"{files.dumps[0].path} has no step {step}", hint=known)
+
+
 def sides(files: Opened, step: int, name: str, report: Report | None = None) -> Sides:
     """ProbeError where there is no such pair, or its values were not kept.
 

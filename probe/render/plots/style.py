@@ -92,12 +92,16 @@ class Picture(Figure):
 
 
 def styled(draw: Callable[Drawing, Figure]) -> Callable[Drawing, Figure]:
-    """`draw` in this style, whatever the user's is."""
+    """`draw` in this style, whatever the user's is; ticks too, which matplotlib makes once they are asked for."""
 
     @wraps(draw)
     def drawn(*args: Drawing.args, **kwargs: Drawing.kwargs) -> Figure:
         with style.context(["default", RC]):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+            for axes in figure.axes:
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.get_ticklabels(which="both")
+            return figure
 
     return drawn
 

@@ -12,6 +12,7 @@ from probe.errors import ProbeError
 from probe.render.plots import style
 from probe.render.plots.layers import Layers, layers
 from probe.render.plots.maps import draw_error_scale, draw_errors, name_rows
+from probe.render.plots.sides import check_step
 from probe.render.plots.style import styled
 from probe.report import Report
 
@@ -35,6 +36,7 @@ def tokens(
     or nothing has an axis of tokens.
     """
     with opened(reference, candidate, table) as files:
+        check_step(files, step)
         found = layers(files, step, report)
         if found is None:
             raise ProbeError(

@@ -22,6 +22,7 @@ from tests.bench.many import large_dump, small_taps
 from tests.bench.mapping import mapping
 from tests.bench.measurement import Line
 from tests.bench.page import page
+from tests.bench.plotting import plotting
 from tests.bench.processes import memory, start_up
 from tests.bench.recording import record, recording
 
@@ -64,6 +65,8 @@ def measure(folder: Path, console: Console) -> list[Line]:
         lines.append(start_up())
     with console.status("browsing"):
         lines += browsing(folder)
+    with console.status("pictures"):
+        lines += plotting(folder)
     with console.status("a page"):
         lines += page(folder)
     with console.status("memory"):

@@ -16,7 +16,7 @@ LONGEST = 120
 FINDINGS, DOUBTS, SETTINGS = 5, 3, 6
 """Of each, how many are told."""
 BRIEF = ("model", "dtype", "device", "attention", "kept", "versions.torch", "versions.transformers")
-"""Settings that are told though they do not differ."""
+"""Settings that are told even where they are the same."""
 COLUMNS = ("Relative error", "KL", "Argmax match", "Top-10")
 
 
@@ -93,10 +93,11 @@ def _doubts(report: Report) -> list[str]:
 def _environment(reference: Run, candidate: Run) -> list[str]:
     lines = [f"- {code(run.path)}: {plain(run.missing)}" for run in (reference, candidate) if run.missing]
     settings = side_by_side(reference, candidate)
-    told = [one for one in settings if one.name in BRIEF]
-    told += [one for one in settings if one.differs and one.name not in (*BRIEF, "holds")]
-    more = [f"- and {len(told) - SETTINGS} more differ"] if len(told) > SETTINGS else []
-    return lines + [_setting(one) for one in told[:SETTINGS]] + more
+    differing = [one for one in settings if one.differs and one.name != "holds"]
+    told = [*differing, *(one for one in settings if one.name in BRIEF and not one.differs)][:SETTINGS]
+    left = len(differing) - len(told)
+    more = [f"- and {left} more differ"] if left > 0 else []
+    return lines + [_setting(one) for one in settings if one in told] + more
 
 
 def _setting(one: Setting) -> str:

@@ -37,8 +37,9 @@ def pictures(report: Report, reference: Path, candidate: Path, table: Path | Non
 def _of_values(report: Report) -> dict[str, Callable[..., Figure]]:
     """By their titles: what is drawn of two dumps."""
     drawings: dict[str, Callable[..., Figure]] = {"Tokens by layers": partial(plots.tokens, report=report)}
-    if around := neighbourhood(report):
-        row = report.taps[around[1]]
+    around = neighbourhood(report)
+    row = report.taps[around[1]] if around else None
+    if row is not None and not row.reference.rpartition(":")[2].startswith("grad."):  # pairs of values hold no gradient
         drawings[f"Channels of {row.reference}"] = _at(plots.channels, row.reference, row.step)
         drawings[f"Values of {row.reference}"] = _at(plots.histogram, row.reference, row.step)
         if module := attention_of(row.reference, report):

@@ -41,6 +41,14 @@ def test_where_nothing_diverges_none_is_of_one_tap(paths):
     assert [picture.title for picture in pictures(clean, *paths)] == ["Error over depth", "Tokens by layers"]
 
 
+def test_of_a_gradient_at_fault_none_is_drawn_and_none_is_missed(paths):
+    known = made.report(*paths)
+    name = f"{made.NORM}:grad.out"
+    row = replace(known.taps[0], reference=name)
+    backward = replace(known, taps=(*known.taps, row), first=replace(known.first, module=made.NORM, tap=name))
+    assert [picture.title for picture in pictures(backward, *paths)] == [*OF_REPORT, "Tokens by layers"]
+
+
 def test_of_a_dump_that_has_gone_the_report_s_own_are_there_and_the_others_say_why(paths, tmp_path):
     moved = shutil.copy(paths[0], tmp_path / "ref.h5"), tmp_path / "gone.h5"
     found = pictures(made.report(*moved), *moved)

@@ -69,7 +69,9 @@ def neighbourhood(report: "Report") -> tuple[range, int] | None:
     names = [(tap.step, tap.reference) for tap in report.taps]
     place = (report.first.step, report.first.tap)
     if place not in names:  # a step of a sequence, whose taps are listed once for all its steps
-        place = next(name for name in names if name[1] == report.first.tap)
+        place = next((name for name in names if name[1] == report.first.tap), place)
+    if place not in names:  # a saved report of another hand
+        return None
     at = names.index(place)
     return range(max(0, at - CONTEXT), min(at + CONTEXT + 1, len(names))), at
 

@@ -97,6 +97,12 @@ def test_no_finding_is_said_so(known):
     assert "First divergence" not in text
 
 
+def test_a_first_place_that_is_no_tap_has_no_neighbourhood(known):
+    text = Read(page_of(replace(known, first=replace(known.first, tap="nowhere:out")))).text
+    assert "tap nowhere:out" in text
+    assert "First divergence" not in text
+
+
 def test_settings_that_differ_are_marked_and_the_equal_ones_counted():
     runs = Run("r", {"dtype": "float32", "device": "cpu"}), Run("c", {"dtype": "bfloat16", "device": "cpu"})
     page = page_of(made.report("r", "c"), runs)

@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _trouble(error)
     except ImportError as error:  # of ours: what a user's own code cannot import is a ProbeError
         say(f"probe: error: 'probe {args.command}' cannot import what it needs: {error}")
-        say(f"hint: pip install {error.name or 'layer-probe'}")
+        say(f"hint: pip install {error.name}" if error.name else "hint: install probe anew")
         return ExitCode.TROUBLE
     except KeyboardInterrupt:
         say("probe: interrupted")

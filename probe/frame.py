@@ -14,5 +14,5 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> "pd.DataFrame":
     try:
         import pandas as pd
     except ImportError:
-        raise ProbeError("a frame needs pandas", hint="pip install 'layer-probe[pandas]'") from None
+        raise ProbeError("a frame needs pandas", hint="pip install pandas") from None
     return pd.DataFrame(dict(columns))

@@ -174,4 +174,4 @@ def test_without_pandas_the_command_that_brings_it_is_named(tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ProbeError) as caught:
         made.report(tmp_path / "r.h5", tmp_path / "c.h5").to_pandas()
-    assert caught.value.hint == "pip install 'layer-probe[pandas]'"
+    assert caught.value.hint == "pip install pandas"

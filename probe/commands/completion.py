@@ -34,7 +34,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     try:
         import shtab
     except ImportError:
-        raise ProbeError(f"{OPTION} needs shtab", hint="pip install 'layer-probe[completion]'") from None
+        raise ProbeError(f"{OPTION} needs shtab", hint="pip install shtab") from None
     for action in _actions(parser):
         if action.type is file:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it

@@ -10,13 +10,8 @@ exit codes: 0
 import argparse
 
 PACKAGES = ("torch", "transformers", "numpy", "h5py", "einops", "rich", "textual", "matplotlib", "safetensors")
-EXTRAS = {
-    "xllamacpp": "layer-probe[gguf]",
-    "gguf": "layer-probe[gguf]",
-    "onnxruntime": "layer-probe[onnx]",
-    "onnx": "layer-probe[onnx]",
-}
-"""What runs other targets, and what installs it."""
+EXTRAS = ("xllamacpp", "gguf", "onnxruntime", "onnx")
+"""What runs other targets."""
 IN_PLACE_OF = ("llama-cpp-python",)
 """What would do as well as one of these, and is listed where it is there."""
 
@@ -52,10 +47,5 @@ def run(args: argparse.Namespace) -> bool:
         print_json(found)
         return False
     for name, version in found.items():
-        print(f"{name:16s} {version or f'not installed (pip install {_install(name)})'}")
+        print(f"{name:16s} {version or f'not installed (pip install {name})'}")
     return False
-
-
-def _install(package: str) -> str:
-    """What to give to pip, as a shell takes it."""
-    return f"'{EXTRAS[package]}'" if package in EXTRAS else package

@@ -49,7 +49,7 @@ def check_format(path: Path, file: h5py.File) -> None:
     if version != VERSION:
         raise ProbeError(
             f"{path} is dump version {version}, and this probe reads version {VERSION}",
-            hint="update probe (pip install -U layer-probe)" if version > VERSION else "record it again",
+            hint="update probe" if version > VERSION else "record it again",
         )
 
 

@@ -127,7 +127,8 @@ def _property(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 
 def _widened(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value.to(_wide(value.dtype))
+        wide = _wide(value.dtype)
+        return value if wide is value.dtype else value.to(wide)
     return _wide(value) if isinstance(value, torch.dtype) else value
 
 

@@ -105,17 +105,18 @@ class Program:
         """The result with some calls answered by their edits and some leaves replaced; only what depends is run."""
         self.value(self.result)
         replaced = {id(leaf): tensor for leaf, tensor in (leaves or {}).items()}
-        changed: dict[int, Any] = {}
+        values, num_made = dict(self._values), 0
         touched = set(replaced)
         for call in self.calls:
             edit, depends = edits.get(call), any(_key(value) in touched for value in call.inputs)
             if edit is not None and not depends and not changes_its_input(call.name):
                 edit = _sparing(edit, self._values[id(call)])
             if edit is not None or depends:
-                changed[id(call)] = _execute(call, {**self._values, **changed}, replaced, edit)
+                values[id(call)] = _execute(call, values, replaced, edit)
                 touched.add(id(call))
-        self._made[0] += len(changed)
-        return _look(self.result, {**self._values, **changed}, replaced)
+                num_made += 1
+        self._made[0] += num_made
+        return _look(self.result, values, replaced)
 
     def run_anew(self, edits: Mapping[Call, Edit], leaves: Mapping[Leaf, torch.Tensor]) -> torch.Tensor:
         """The same, with every call made again: in another precision than that in which the values were kept."""

@@ -58,5 +58,5 @@ def test_without_shtab_the_one_command_that_installs_it_is_named(tmp_path: Path)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.splitlines() == [
         "probe: error: --print-completion needs shtab",
-        "hint: pip install 'layer-probe[completion]'",
+        "hint: pip install shtab",
     ]

@@ -81,5 +81,5 @@ def test_env_says_how_to_get_what_is_missing(probe: Run, tmp_path: Path, monkeyp
     outcome = probe("env")
     assert outcome.code == 0
     assert "einops           not installed (pip install einops)" in outcome.out
-    assert "xllamacpp        not installed (pip install 'layer-probe[gguf]')" in outcome.out
-    assert "onnxruntime      not installed (pip install 'layer-probe[onnx]')" in outcome.out
+    assert "xllamacpp        not installed (pip install xllamacpp)" in outcome.out
+    assert "onnxruntime      not installed (pip install onnxruntime)" in outcome.out

@@ -13,7 +13,7 @@ from probe.targets.gguf.layout import check_model_defaults, context_layout, repa
 from probe.targets.gguf.native import NAMES, Parameters, installed, library
 from tests.targets.gguf_runs import dumped, file_of
 
-INSTALL = "pip install 'layer-probe[gguf]'"
+INSTALL = "pip install xllamacpp gguf"
 
 
 def changed(defaults: Parameters, place: int, word: int) -> Parameters:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from probe.errors import ProbeError
 
-HOW_TO_INSTALL = "pip install 'layer-probe[gguf]'"
+HOW_TO_INSTALL = "pip install xllamacpp gguf"
 PLACES = {
     "xllamacpp": ("xllamacpp*.so", "xllamacpp*.pyd"),
     "llama_cpp": ("lib/libllama.so", "lib/libllama.dylib", "lib/llama.dll"),

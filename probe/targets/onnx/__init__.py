@@ -17,7 +17,7 @@ from probe.targets.apart import run_apart
 from probe.targets.runtime import Job, Progress
 
 PACKAGES = ("onnx", "onnxruntime")
-INSTALL = "pip install 'layer-probe[onnx]'"
+INSTALL = "pip install onnxruntime onnx"
 
 
 def record(job: Job, progress: Progress) -> list[str]:

@@ -93,8 +93,13 @@ def test_importing_stays_light(statement: str, packages: set[str]):
         (["show", "ref.h5"], 0, {"numpy", "h5py", "rich"}),
         (["show", "ref.h5", "--json"], 0, {"numpy", "h5py"}),
         (["diff", "ref.h5", "faulty.h5", "--no-replay"], 1, {"numpy", "h5py", "einops", "rich"}),
+        (
+            ["plot", "ref.h5", "faulty.h5", "--kind", "tokens", "-o", "a.svg"],
+            0,
+            {"numpy", "h5py", "einops", "matplotlib"},
+        ),
     ],
-    ids=["show", "show --json", "diff --no-replay"],
+    ids=["show", "show --json", "diff --no-replay", "plot"],
 )
 @pytest.mark.usefixtures("faulty")
 def test_what_runs_no_model_does_without_torch(words: list[str], code: int, allowed: set[str]):

@@ -57,14 +57,14 @@ def _drawn(found: Layers, about: str, starts: list[int]) -> Figure:
     draw_errors(axes, found.errors, np.broadcast_to(found.absent, found.errors.shape))
     for start in starts[:1]:
         axes.axvline(start - 0.5, color=style.PAPER, linewidth=1.0, linestyle="--")
-    marked = [(row, token) for row, token in enumerate(found.begins) if token is not None]
+    rows = name_rows(axes, [style.shown(name, 28) or "the model itself" for name in found.names], height)
+    marked = [(row, token) for row in rows if (token := found.begins[row]) is not None]
     axes.plot(
         [token for _, token in marked], [row for row, _ in marked], ">", color=style.PAPER, markeredgecolor=style.INK,
         markersize=6, clip_on=False,
     )  # fmt: skip
     axes.set_xlabel("token" + (f" (decoded from {starts[0]} on)" if starts else ""))
     axes.spines[["left", "bottom"]].set_visible(False)
-    rows = name_rows(axes, [style.shown(name, 28) or "the model itself" for name in found.names], height)
     for row in rows:
         begins = found.begins[row]
         axes.annotate(

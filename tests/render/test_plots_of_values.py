@@ -292,3 +292,31 @@ def test_no_tap_s_name_is_read_as_mathematics_or_breaks_a_picture(tmp_path):
         assert all(text.isprintable() and text.isascii() for word in words(figure) for text in word.split("\n"))
     for ending in ("png", "svg", "pdf"):
         probe.plot.save(figures[0], io.BytesIO(), ending)
+
+
+ODD = {
+    "complex": floats(1, TOKENS, 4) * np.complex64(1 + 1j),
+    "whole": np.arange(4 * TOKENS).reshape(1, TOKENS, 4),
+    "boolean": np.eye(TOKENS, dtype=bool)[None],
+    "half": floats(1, TOKENS, 4).astype(np.float16),
+    "nan everywhere": np.full((1, TOKENS, 4), np.nan, np.float32),
+    "zero everywhere": np.zeros((1, TOKENS, 4), np.float32),
+    "nearly infinite": np.full((1, TOKENS, 4), 3e38, np.float32),
+    "five axes": floats(2, 1, 3, TOKENS, 4),
+    "one number": np.array(2.5, np.float32),
+    "a row": floats(7),
+}
+
+
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_numbers_of_any_kind_and_shape_are_drawn_where_they_have_the_axes(tmp_path, values):
+    r = {"layers.0:out": values, ":out": floats(1, TOKENS, 8)}
+    c = {**r, "layers.0:out": values[..., ::-1] if values.ndim else values + np.float32(1)}
+    files = both(tmp_path, r, c)
+    bars = probe.plot.histogram(*files, "layers.0:out").axes[1].patches[0].get_data()
+    assert bars.values.sum() == values.size
+    if values.ndim >= 2:
+        assert images(probe.plot.channels(*files, "layers.0:out"))[0].shape == values.shape[-2:]
+    else:
+        with pytest.raises(ProbeError, match="a map has two axes"):
+            probe.plot.channels(*files, "layers.0:out")

@@ -15,7 +15,7 @@ from probe.render.plots.style import styled
 from probe.report import Report
 from probe.views import Axes, Grid, axes, difference_grid, onset
 
-LEFT, WIDE, TALL = 0.75, 6.15, 3.2
+LEFT, WIDE, TALL = 0.75, 5.65, 3.2
 """Inches."""
 HEADS = 1.6
 """Inches of them, of the whole width."""
@@ -85,8 +85,8 @@ def _note(both: Sides, grid: Grid, along: Axes) -> str:
     if begins is None:
         told.append(f"no cell stands out of {size}")
     else:
-        where = "the first" if begins == 0 else f"{begins}"
-        told.append(f"from token {where} on the error stands out of {size}")
+        where = "the first token" if begins == 0 else f"token {begins}"
+        told.append(f"from {where} on the error stands out of {size}")
     if not np.isfinite(grid).all():
         told.append("orange: NaN or infinite on one side alone")
     return "\n".join(told)

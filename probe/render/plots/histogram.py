@@ -45,17 +45,20 @@ def histogram(
     if not r.size:
         raise ProbeError(f"{tap} has no elements", hint="name another tap")
     over = binned(r, c, BINS)
-    difference = binned(apart(r, c), None, BINS)
+    distance = apart(r, c)
+    difference = binned(distance, None, BINS)
     assert over.candidate is not None
-    figure = style.figure(LOW + TALL + 2.0)
+    figure = style.figure(LOW + TALL + 2.2)
     style.heading(figure, f"Values of {style.shown(both.tap, 68)}", about)
-    axes = style.panel(figure, LEFT, LOW + 1.25, WIDE, TALL)
+    axes = style.panel(figure, LEFT, LOW + 1.45, WIDE, TALL)
     _steps(axes, over.edges, over.reference, style.REFERENCE, "-")
     _steps(axes, over.edges, over.candidate, style.CANDIDATE, "--")
-    below = style.panel(figure, LEFT, 0.6, WIDE, LOW)
+    below = style.panel(figure, LEFT, 0.8, WIDE, LOW)
     _steps(below, difference.edges, difference.reference, style.DIFFERENCE, "-", filled=True)
+    _count_elements(axes, over.reference, over.candidate)
+    _count_elements(below, difference.reference)
     finite = r[np.isfinite(r)] if r.dtype.kind in "fc" else r
-    floor = both.floor * float(np.sqrt(np.mean(np.abs(finite.astype(np.float64)) ** 2))) if finite.size else 0.0
+    floor = both.floor * float(np.sqrt(np.mean(np.abs(finite).astype(np.float64) ** 2))) if finite.size else 0.0
     below.axvspan(-floor, floor, color=style.FAINT, zorder=0.5)
     axes.set_xlabel("value")
     below.set_xlabel("candidate - reference")
@@ -63,21 +66,24 @@ def histogram(
         Line2D([], [], color=style.REFERENCE, label="reference"),
         Line2D([], [], color=style.CANDIDATE, linestyle="--", label=f"candidate: {style.shown(both.other, 60)}"),
     ]
-    style.legend(figure, handles, LOW + TALL + 1.3)
-    told = [f"{r.size:,} elements in {BINS} bins", f"{int((r == c).sum()):,} the same on both sides"]
-    told.append(f"grey: the floor, {floor:.1e}, {both.floor_is}")
+    style.legend(figure, handles, LOW + TALL + 1.5)
+    told = [f"{r.size:,} elements in {BINS} bins", f"{int((distance == 0).sum()):,} the same on both sides"]
     if over.num_nonfinite:
         told.append(f"{over.num_nonfinite:,} NaN or infinite ones of both sides are in no bin")
-    style.caption(figure, "; ".join(told))
+    style.caption(figure, "; ".join(told) + f"\ngrey: the floor, {floor:.1e}, {both.floor_is}")
     return figure
 
 
 def _steps(axes: Axes, edges: Grid, counts: NDArray[np.int64], colour: str, line: str, *, filled: bool = False) -> None:
     axes.stairs(counts, edges, color=colour, linestyle=line, linewidth=1.2, fill=filled, alpha=0.8 if filled else 1.0)
-    most = max(int(counts.max(initial=1)), axes.get_ylim()[1] / 2 if axes.get_yscale() != "linear" else 1)
+
+
+def _count_elements(axes: Axes, *counts: NDArray[np.int64]) -> None:
+    """A logarithmic axis that begins below one."""
+    most = max(int(one.max(initial=1)) for one in counts)
+    decades = [10**decade for decade in range(len(str(most)))]
+    axes.set_ylim(0.6, 2 * max(most, 1))
     axes.set_yscale("log")
-    axes.set_ylim(0.6, 2 * most)
-    decades = range(len(str(int(most))))
-    axes.set_yticks([10**decade for decade in decades], labels=[f"{10**decade:,}" for decade in decades])
+    axes.set_yticks(decades, labels=[f"{decade:,}" for decade in decades])
     axes.minorticks_off()
     axes.set_ylabel("elements")

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from probe.render.plots import style
@@ -28,7 +29,7 @@ def draw_errors(axes: Axes, grid: Grid, absent: NDArray[np.bool_] | None = None)
     hidden = np.zeros(grid.shape, bool) if absent is None else absent
     small = shrunk(np.where(hidden, -1.0, cells), MOST_ROWS, MOST_COLUMNS)
     norm = LogNorm(LOWEST, HIGHEST)
-    axes.imshow(np.ma.masked_less(small, 0), cmap=_colours(), norm=norm, extent=_extent(grid), interpolation="nearest")
+    _draw(axes, np.ma.masked_less(small, 0), _colours(), norm, grid.shape)
 
 
 def draw_error_scale(figure: Figure, left: float, bottom: float, height: float, rounding: float, what: str) -> None:
@@ -54,14 +55,14 @@ def draw_sizes(axes: Axes, grid: Grid, lowest: float, highest: float) -> None:
     cells = np.where(grid > 0, np.clip(grid, lowest, highest), np.where(np.isnan(grid), -1.0, lowest / 10))
     small = np.ma.masked_less(shrunk(cells, MOST_ROWS, MOST_COLUMNS), 0)
     colours = colormaps[style.SEQUENCE].with_extremes(bad=style.ABSENT, under=style.PAPER)
-    axes.imshow(small, cmap=colours, norm=LogNorm(lowest, highest), extent=_extent(grid), interpolation="nearest")
+    _draw(axes, small, colours, LogNorm(lowest, highest), grid.shape)
 
 
 def draw_mask(axes: Axes, mask: NDArray[np.bool_]) -> None:
     """Filled where True; where cells are drawn together, if any is."""
     small = shrunk(mask.astype(np.float64), MOST_ROWS, MOST_COLUMNS)
     colours = ListedColormap([style.PAPER, style.REFERENCE])
-    axes.imshow(small, cmap=colours, norm=Normalize(0, 1), extent=_extent(mask), interpolation="nearest")
+    _draw(axes, small, colours, Normalize(0, 1), mask.shape)
 
 
 def draw_signed(axes: Axes, grid: Grid, most: float) -> None:
@@ -70,7 +71,7 @@ def draw_signed(axes: Axes, grid: Grid, most: float) -> None:
     above, below = shrunk(cells, MOST_ROWS, MOST_COLUMNS), -shrunk(-cells, MOST_ROWS, MOST_COLUMNS)
     colours = colormaps[style.SIGNED].with_extremes(over=style.INK)
     farthest = np.where(above >= -below, above, below)
-    axes.imshow(farthest, cmap=colours, norm=Normalize(-most, most), extent=_extent(grid), interpolation="nearest")
+    _draw(axes, farthest, colours, Normalize(-most, most), grid.shape)
 
 
 def name_rows(axes: Axes, names: Sequence[str], height: float) -> list[int]:
@@ -85,5 +86,9 @@ def _colours() -> Colormap:
     return colormaps[style.SEQUENCE].with_extremes(bad=style.ABSENT, over=style.UNKNOWN)
 
 
-def _extent(grid: NDArray[Any]) -> tuple[float, float, float, float]:
-    return -0.5, grid.shape[1] - 0.5, grid.shape[0] - 0.5, -0.5
+def _draw(axes: Axes, cells: NDArray[Any], colours: Colormap, norm: Normalize, shape: tuple[int, ...]) -> None:
+    """Ticks count the cells of the grid that was, however few are drawn of it."""
+    extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
+    axes.imshow(cells, cmap=colours, norm=norm, extent=extent, interpolation="nearest", aspect="auto")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True, min_n_ticks=1))

@@ -17,6 +17,7 @@ from probe.diagnose.fusing import fused
 from probe.diagnose.hypothesis import Plan
 from probe.diagnose.values import CASTS, MULTIPLY
 from probe.replay.program import Call, Edit, Leaf, Program, Result, Value
+from probe.replay.unfused import came_fused
 
 _WIDE = (torch.float32, torch.float64)
 
@@ -26,6 +27,7 @@ class Variant:
     """One way."""
 
     words: str
+    """"" where the reference may do the same."""
     plan: Plan
 
 
@@ -64,8 +66,9 @@ def _kept_wide(case: Case, exact: Program, narrow: torch.dtype) -> list[Variant]
                 _all(divided_last(program, core, narrow) for core in found),
             ),
         ]
+    was_fused = all(came_fused(core.softmax, core.mix) for core in found)  # then the reference does the like
     return [
-        Variant(" and ".join(words for words in (when, where) if words), Plan({**one, **other}))
+        Variant(" and ".join(words for words in (when, "" if was_fused else where) if words), Plan({**one, **other}))
         for when, one in chains
         for where, other in attention
         if when or where

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from probe.replay.program import Call, Result
+
 
 class Unfused(TorchFunctionMode):
     """Within this block, scaled_dot_product_attention is calls of matmul, mul, add, masked_fill and softmax."""
@@ -16,6 +18,15 @@ class Unfused(TorchFunctionMode):
         if getattr(func, "__name__", "") == "scaled_dot_product_attention":
             return _attention(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def came_fused(softmax: Call, mix: Call | None) -> bool:
+    """Whether these two calls stand for a fused one: what is between them fills the rows of blind queries alone."""
+    weights = mix.inputs[0] if mix is not None and mix.inputs else None
+    if not isinstance(weights, Result) or weights.call.name != "masked_fill":
+        return False
+    filled = weights.call.inputs[0]
+    return isinstance(filled, Result) and filled.call is softmax and weights.call.args[2:] == (0.0,)
 
 
 def _attention(

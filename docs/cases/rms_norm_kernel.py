@@ -5,7 +5,7 @@ from small import SIZES, TOKENS, drawn
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-CONFIG = LlamaConfig(**SIZES, attn_implementation="eager")
+CONFIG = LlamaConfig(**SIZES)
 
 
 def reference():

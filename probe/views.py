@@ -128,9 +128,14 @@ def onset(grid: Grid, floor: float) -> int | None:
 
 
 def attention_scores(query: Numbers, key: Numbers, scale: float) -> Grid:
-    """query [.., H, T, D] times key [.., G, S, D], scaled: [.., H, T, S]. G divides H: a key serves several heads."""
+    """query [.., H, T, D] times key [.., G, S, D], scaled: [.., H, T, S]. G divides H: a key serves several heads.
+    These may have an axis of their own: query [.., G, R, T, D]. ValueError where they are no such two."""
     q, k = _real(query), _real(key)
-    if q.ndim > 2 and q.shape[-3] != k.shape[-3]:
+    if q.ndim == k.ndim + 1 and q.shape[:-3] == k.shape[:-2]:
+        k = k[..., None, :, :]
+    elif q.ndim != k.ndim:
+        raise ValueError(f"queries {q.shape} and keys {k.shape}")
+    elif q.ndim > 2 and q.shape[-3] != k.shape[-3]:
         k = np.repeat(k, q.shape[-3] // k.shape[-3], axis=-3)
     return np.asarray(q @ np.swapaxes(k, -1, -2) * scale)
 

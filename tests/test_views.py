@@ -105,6 +105,15 @@ def test_scores_are_made_of_what_attention_was_given():
         np.testing.assert_allclose(scores[0, head], query[0, head] @ key[0, head // 2].T * 0.5)
 
 
+def test_query_heads_that_share_a_key_may_have_an_axis_of_their_own():
+    query, key = RANDOM.normal(size=(3, 2, 2, 5, 4)), RANDOM.normal(size=(3, 2, 6, 4))
+    grouped = attention_scores(query, key, 1.0)
+    flat = attention_scores(query.reshape(3, 4, 5, 4), key, 1.0)
+    np.testing.assert_allclose(grouped.reshape(flat.shape), flat)
+    with pytest.raises(ValueError, match="queries"):
+        attention_scores(query, key[:, 0], 1.0)
+
+
 def test_a_token_s_error_is_relative_to_its_own_size():
     r = np.ones((2, 3, 4))
     r[0, 1] *= 100

@@ -9,7 +9,7 @@ from pathlib import Path
 from probe.align.mapping import Mapping, Numbers, Pair, candidate_values
 from probe.align.whole import aligned
 from probe.dump import Dump
-from probe.dump.joined import num_tokens
+from probe.dump.joined import fed_to
 from probe.dump.unpadded import kept_tokens
 from probe.tap import Tap
 
@@ -60,8 +60,12 @@ class Opened:
         return [module, next((pair.sources[0].tap.module for pair in pairs), module)]
 
     def num_tokens(self, step: int) -> int:
-        """That the reference was fed in a step; 0 where nothing tells."""
-        return num_tokens(self.dumps[0], step)
+        """That the reference was fed in a step, in each sentence; 0 where nothing tells."""
+        return fed_to(self.dumps[0], step)[1]
+
+    def num_sentences(self, step: int) -> int:
+        """1 where nothing tells."""
+        return fed_to(self.dumps[0], step)[0]
 
 
 _AROUND: ContextVar[tuple[Dump, Dump, Path | None, Opened] | None] = ContextVar("_AROUND", default=None)

@@ -158,7 +158,7 @@ def sequences(dump: Dump) -> list[tuple[Span, ...]]:
     """The recorded steps, those together that go on from each other."""
     found: list[list[Span]] = []
     for step in dump.steps:
-        (num_sentences, size), past = _fed(dump, step), dump.past.get(step, 0)
+        (num_sentences, size), past = fed_to(dump, step), dump.past.get(step, 0)
         if size and past and found and found[-1][-1].stop == past:
             found[-1].append(Span(step, past, past + size, num_sentences))
         else:
@@ -179,14 +179,10 @@ def spans(*dumps: Dump) -> dict[int, tuple[Span, ...]]:
     return {}
 
 
-def _fed(dump: Dump, step: int) -> tuple[int, int]:
+def fed_to(dump: Dump, step: int) -> tuple[int, int]:
+    """`fed_tokens` of a step."""
     arguments = dump.inputs(step).items()
     return fed_tokens((name, bits.shape, dtype in NUMPY_OTHERS) for name, (bits, dtype) in arguments)
-
-
-def num_tokens(dump: Dump, step: int) -> int:
-    """That a step was fed, a sentence; 0 where nothing tells."""
-    return _fed(dump, step)[1]
 
 
 def fed_tokens(arguments: Iterable[tuple[str, tuple[int, ...], bool]]) -> tuple[int, int]:

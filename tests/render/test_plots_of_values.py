@@ -209,6 +209,25 @@ def test_a_flag_for_causal_attention_is_a_mask_and_recorded_probabilities_are_ta
     assert "probabilities of the candidate: made of" in " ".join(words(figure))
 
 
+@pytest.mark.parametrize("num_sentences", [1, 2])
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_heads_that_a_model_groups_by_their_key_are_the_other_side_s_heads(tmp_path, num_sentences, is_swapped):
+    shape = (num_sentences, 4, TOKENS, 6)
+    flat = given_to_attention(query=floats(*shape), key=floats(num_sentences, 2, TOKENS, 6))
+    grouped, prefix = dict(flat), "layers.0.attn.@attention:in"
+    grouped[f"{prefix}.query"] = flat[f"{prefix}.query"].reshape(num_sentences, 2, 2, TOKENS, 6)
+    if num_sentences == 1:  # and without an axis of sentences: its heads are none
+        grouped |= {name: grouped[name][0] for name in (f"{prefix}.query", f"{prefix}.key")}
+    sides = (grouped, flat) if is_swapped else (flat, grouped)
+    files = both(tmp_path, *sides, np.ones((num_sentences, TOKENS)))
+    for head in range(4):
+        figure = probe.plot.attention(*files, "layers.0.attn", head)
+        assert images(figure)[-1] == pytest.approx(np.zeros((TOKENS, TOKENS)), abs=1e-7)
+        query, key = flat[f"{prefix}.query"][0, head], flat[f"{prefix}.key"][0, head // 2]
+        expected = probabilities(np.where(np.tri(TOKENS), query.astype(float) @ key.T * 0.5, -np.inf))
+        assert images(figure)[3][expected > 1e-4] == pytest.approx(expected[expected > 1e-4])
+
+
 def test_what_no_side_shows_is_not_known_and_never_invented(paths):
     figure = probe.plot.attention(*paths, made.ATTENTION)
     assert words(figure).count("not known") == 3

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from probe.align.attending import Attention, calls, values
+from probe.align.attending import Attention, arranged, calls, num_heads, of_head, values
 from probe.align.attending import attention as attention_of
 from probe.align.mapping import Numbers
 from probe.align.opened import opened
@@ -69,14 +69,16 @@ def attention(
                 else "record it: --functional attention"
             )
             raise ProbeError(f"no attention was recorded of {module!r} in step {step}", hint=hint)
-        ours, theirs = (attention_of(one) for one in values(files, step, found[0]))
+        given = [arranged(one, files.num_sentences(step)) for one in values(files, step, found[0])]
         kept = kept_tokens(files.dumps[0], step)
         about = style.about(files.dumps[0].path, files.dumps[1].path)
         rounding = gathered(None, files.dumps).size
-    _check_head(head, ours, theirs)
-    ours, theirs = (_unpadded(one, kept) for one in (ours, theirs))
+    count = max(map(num_heads, given))
+    if not 0 <= head < count:
+        raise ProbeError(f"there is no head {head}", hint=f"heads are 0 to {count - 1}")
+    ours, theirs = (_unpadded(attention_of(of_head(one, head)), kept) for one in given)
     sentence = _sentence(ours, theirs)
-    sides = [_seen(one, sentence, head) for one in (ours, theirs)]
+    sides = [_seen(one, sentence) for one in (ours, theirs)]
     if all(one.probabilities is None and one.mask is None for one in sides):
         raise ProbeError(
             f"neither a mask nor what makes probabilities was recorded of {module!r}",
@@ -185,29 +187,21 @@ def _sentence(ours: Attention, theirs: Attention) -> int:
     return 0
 
 
-def _check_head(head: int, *sides: Attention) -> None:
-    shown = [grid for one in sides for grid in (one.probabilities, *one.masks) if grid is not None and grid.ndim > 2]
-    num_heads = max((grid.shape[-3] for grid in shown), default=1)
-    if not 0 <= head < num_heads:
-        raise ProbeError(f"there is no head {head}", hint=f"heads are 0 to {num_heads - 1}")
-
-
-def _seen(one: Attention, sentence: int, head: int) -> Seen:
+def _seen(one: Attention, sentence: int) -> Seen:
     grid = one.probabilities
-    masks = [visible(_slice(mask, sentence, head)) for mask in one.masks]
+    masks = [visible(_slice(mask, sentence)) for mask in one.masks]
     mask = np.logical_and.reduce(np.broadcast_arrays(*masks)) if masks else None
-    chosen = None if grid is None else _slice(grid, sentence, head)
+    chosen = None if grid is None else _slice(grid, sentence)
     if mask is not None and chosen is not None and mask.shape != chosen.shape:
         mask = np.broadcast_to(mask, chosen.shape)
     return Seen(None if mask is None else np.atleast_2d(mask), chosen, one.is_made)
 
 
-def _slice(numbers: Numbers, sentence: int, head: int) -> Numbers:
-    """[T, S] of [B, H, T, S], [H, T, S] or [T, S]; an axis of one is the same for all."""
-    for axis, index in ((-4, sentence), (-3, head)):
-        if numbers.ndim >= -axis:
-            numbers = np.take(numbers, min(index, numbers.shape[axis] - 1), axis=axis)
-    return numbers
+def _slice(numbers: Numbers, sentence: int) -> Numbers:
+    """[T, S] of [B, 1, T, S], [1, T, S] or [T, S]; one sentence stands for all."""
+    if numbers.ndim > 3:
+        numbers = numbers[min(sentence, len(numbers) - 1)]
+    return numbers[0] if numbers.ndim > 2 else numbers
 
 
 def _notes(sides: list[Seen], num_calls: int) -> list[str]:

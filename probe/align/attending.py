@@ -4,24 +4,19 @@ B sentences, H heads, T queries, S keys. A fused kernel shows no scores: they ar
 it was given.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from probe.align.heads import Values
 from probe.align.mapping import Numbers
 from probe.align.opened import Opened
+from probe.dump import Dump
+from probe.dump.joined import spans
 from probe.errors import NotKept
 from probe.tap import Tap
 from probe.views import Grid, attention_scores, masked, probabilities
-
-Values = Mapping[str, Numbers]
-"""By port."""
-
-
-HEADED = ("in.query", "out.scores", "out.probabilities")
-"""Ports of [.., H, T, D] or [.., H, T, S]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +73,20 @@ def values(files: Opened, step: int, call: Mapping[str, Tap]) -> tuple[dict[str,
         tap = alone[port]
         if (is_alike or all(size == 1 for size in tap.shape[:-2])) and candidate.has_values(tap):
             theirs[port] = candidate.read(tap)
+    for side, dump in zip((ours, theirs), files.dumps, strict=False):
+        side |= _there_yet(side, dump, step)
     return ours, theirs
 
 
-def arranged(given: Values, num_sentences: int) -> dict[str, Numbers]:
-    """Queries, keys, scores and probabilities as [B, H, .., ..], however a model arranges its heads (grouped by the key
-    that they share, or together with the sentences), and masks that have as many; others are as they were."""
-    found = dict(given)
-    for port in (*HEADED, "in.key"):
-        if port in found and found[port].ndim >= 2:
-            found[port] = _with_heads(found[port], num_sentences)
-    whole = (num_sentences, num_heads(found))
-    for port, numbers in given.items():
-        if port.startswith("in.mask") and numbers.ndim > 2 and math.prod(numbers.shape[:-2]) == math.prod(whole):
-            found[port] = numbers.reshape(*whole, *numbers.shape[-2:])
-    return found
-
-
-def num_heads(given: Values) -> int:
-    """Of the queries; 1 where nothing tells."""
-    shown = (numbers for port, numbers in given.items() if port in HEADED or port.startswith("in.mask"))
-    return max((numbers.shape[-3] for numbers in shown if numbers.ndim > 2), default=1)
-
-
-def of_head(given: Values, head: int) -> dict[str, Numbers]:
-    """What concerns one head of the queries, its axis kept; a key or a mask may be that of several."""
-    total = num_heads(given)
-    found = {}
-    for port, numbers in given.items():
-        own = numbers.shape[-3] if numbers.ndim > 2 else 0
-        at = min(head * own // total, own - 1)
-        found[port] = numbers[..., at : at + 1, :, :] if own else numbers
-    return found
-
-
-def _with_heads(numbers: Numbers, num_sentences: int) -> Numbers:
-    count = math.prod(numbers.shape[:-2])
-    if not num_sentences or count % num_sentences:
-        return numbers
-    return numbers.reshape(num_sentences, count // num_sentences, *numbers.shape[-2:])
+def _there_yet(given: Values, dump: Dump, step: int) -> dict[str, Numbers]:
+    """Of steps that go on from each other, read as one: the keys that were there when a query was computed, as a mask.
+    A kernel that is given one query and all keys so far needs no other."""
+    followed = spans(dump).get(step, ())
+    sizes = {given[port].shape[-2] for port in ("in.query", "in.key") if port in given}
+    if not followed or sizes != {followed[-1].stop}:
+        return {}
+    stops = np.repeat([span.stop for span in followed], [span.size for span in followed])
+    return {"in.mask.steps": np.arange(followed[-1].stop) < stops[:, None]}
 
 
 def scores(given: Values) -> Grid | None:

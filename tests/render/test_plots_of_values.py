@@ -14,7 +14,9 @@ from probe.errors import ProbeError
 from probe.render.plots.layers import layers
 from probe.tap import Tap
 from probe.views import difference_grid, probabilities
+from tests.ports import references
 from tests.render.page import hostile
+from tests.stepwise import record_steps
 from tests.tui import made
 
 Arrays = dict[str, "np.ndarray"]
@@ -226,6 +228,19 @@ def test_heads_that_a_model_groups_by_their_key_are_the_other_side_s_heads(tmp_p
         query, key = flat[f"{prefix}.query"][0, head], flat[f"{prefix}.key"][0, head // 2]
         expected = probabilities(np.where(np.tri(TOKENS), query.astype(float) @ key.T * 0.5, -np.inf))
         assert images(figure)[3][expected > 1e-4] == pytest.approx(expected[expected > 1e-4])
+
+
+def test_a_query_of_a_decoded_token_sees_no_key_that_came_after_it(tmp_path):
+    ids = references.prompts(num_sentences=1, num_tokens=6)
+    files = []
+    for kernel, sizes in (("sdpa", [1] * 6), ("eager", [6])):
+        model = references.reference("llama", attention=kernel)
+        files.append(record_steps(model, tmp_path / f"{kernel}.h5", ids, sizes))
+    figure = probe.plot.attention(*files, "model.layers.1.self_attn", 3)
+    mask, other_mask, _, _, _, apart = images(figure)
+    assert (mask == np.tri(6)).all()
+    assert (mask == other_mask).all()
+    assert apart == pytest.approx(np.zeros((6, 6)), abs=1e-5)
 
 
 def test_what_no_side_shows_is_not_known_and_never_invented(paths):

@@ -10,8 +10,9 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from probe.align.attending import Attention, arranged, calls, num_heads, of_head, values
+from probe.align.attending import Attention, calls, values
 from probe.align.attending import attention as attention_of
+from probe.align.heads import arranged, num_heads, of_head
 from probe.align.mapping import Numbers
 from probe.align.opened import opened
 from probe.dump import Dump

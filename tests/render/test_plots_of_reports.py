@@ -115,6 +115,14 @@ def test_taps_of_functions_and_those_that_nothing_is_known_of_are_counted_and_no
     assert "1 of which no error is known" in told
 
 
+def test_errors_that_are_estimates_or_the_least_there_can_be_are_said_to_be_such():
+    estimate = replace(row("a:out", 1e-3), rel_l2_stderr=1e-4, seen=Seen.SKETCH)
+    least = replace(row("a:out", 1e-3), seen=Seen.STATISTICS)
+    assert "errors are estimates" in " ".join(words(probe.plot.depth(report(estimate))))
+    assert "errors are the least" in " ".join(words(probe.plot.depth(report(least))))
+    assert "errors are" not in " ".join(words(probe.plot.depth(report(row("a:out", 1e-3)))))
+
+
 @pytest.mark.parametrize("num_steps", [3, 9])
 def test_each_step_is_a_line_and_many_have_a_bar_of_shades(num_steps):
     rows = [row(f"{name}:out", 10.0**-step, step=step) for step in range(num_steps) for name in "abc"]

@@ -18,7 +18,7 @@ from probe.render.plots.course import Course, Line, course, place_of, stacks
 from probe.render.plots.flags import ROW, draw_flags, flags
 from probe.render.plots.logarithm import Logarithm, logarithm
 from probe.render.plots.style import styled
-from probe.report import Report
+from probe.report import Report, Seen
 from probe.words import module_name
 
 Numbers = NDArray[np.float64]
@@ -206,6 +206,8 @@ def _notes(report: Report, found: Course) -> list[str]:
         notes.append("nothing was replayed: inherited errors are not told from those that arose at a place")
     if any(row.rel_l2_stderr is not None for row in report.taps):
         notes.append("errors are estimates, of sketches")
+    if any(row.seen is Seen.STATISTICS for row in report.taps):
+        notes.append("errors are the least that they can be: of some tensors statistics alone were recorded")
     return notes
 
 

@@ -36,7 +36,7 @@ class Seen(StrEnum):
     STATISTICS = "statistics"
     """`rel_l2` is the least that it can be."""
     NOTHING = "nothing"
-    """The two sketches cannot be laid side by side: no figure is known."""
+    """Sketches or statistics that cannot be laid side by side, as of a part of a fused tensor: no figure is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,12 @@ def told_by_less(ours: Dump, theirs: Dump) -> Iterator[TrustCheck]:
 
 
 def not_seen(rows: Sequence[TapComparison]) -> Iterator[str]:
-    """Pairs that neither values nor sketches tell anything of."""
+    """Pairs that neither values nor sketches nor statistics tell anything of."""
     found = [row.reference for row in rows if row.seen is Seen.NOTHING]
     if found:
-        why = "the candidate's numbers lie in another order, which sketches cannot follow"
+        why = (
+            "the candidate's lie in another order or in a part of a tensor, which sketches and statistics cannot follow"
+        )
         yield f"{len(found)} pairs are not compared, as {found[0]}: {why}"
 
 

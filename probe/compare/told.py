@@ -31,7 +31,9 @@ def told_without_values(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Tol
         return None
     tap, other = pair.reference, pair.sources[0].tap
     if not (ours.detail.has_values and theirs.detail.has_values):
-        return Told(_one_sided(_at_least(pair), tap, other), Seen.STATISTICS)
+        least = _at_least(pair)
+        sums = _one_sided(least or _unknown(tap), tap, other)
+        return Told(sums, Seen.STATISTICS if least or sums.num_unequal_nonfinite else Seen.NOTHING)
     try:
         found = estimate(pair, ours, theirs, kept)
     except NotKept:  # sketches of another width or seed
@@ -41,15 +43,15 @@ def told_without_values(pair: Pair, ours: Dump, theirs: Dump, kept: Kept) -> Tol
     return Told(_one_sided(found.sums, tap, other), Seen.SKETCH, found.stderr)
 
 
-def _at_least(pair: Pair) -> Sums:
+def _at_least(pair: Pair) -> Sums | None:
     """||c - r|| is no less than what norms, means times sqrt(n), least and largest numbers differ by.
 
-    Parts of fused tensors have no statistics of their own, and neither have numbers that a layout changes.
+    None: parts of fused tensors have no statistics of their own, and neither have numbers that a layout changes.
     """
     tap, other = pair.reference, pair.sources[0].tap
     r, c, layout = tap.statistics, other.statistics, pair.layout
     if pair.sources != (Source(other),) or layout.unpadded or layout.scale != 1 or layout.offset:
-        return _unknown(tap)
+        return None
     count = tap.num_elements
     if r.hash == c.hash and tap.dtype == other.dtype:
         return Sums(count, 0.0, r.l2**2, c.l2**2, r.l2**2, r.mean * count)

@@ -8,7 +8,7 @@ from probe.printable import printable
 from probe.render.console import console, prose
 from probe.render.findings import print_findings
 from probe.render.weights import print_suspicious
-from probe.report import Report, Status, TapComparison, Verdict
+from probe.report import Report, Seen, Status, TapComparison, Verdict
 from probe.words import is_repeated, neighbourhood, number, output_in_words, times_the_floor, verdict_in_words
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
@@ -62,7 +62,7 @@ def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | st
         ">" if is_first else "",
         Text(printable(tap.reference)),
         Text(printable(tap.candidate)),
-        number(tap.rel_l2),
+        "" if tap.seen is Seen.NOTHING else number(tap.rel_l2),
         number(tap.local_error),
         number(tap.floor),
         times_the_floor(tap.ratio),

@@ -1,17 +1,20 @@
 """Dumps of sketches: a planted bug is found at its module, and what is said of its size is true."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from torch import nn
 
 import probe
 from probe.compare.sketched import _estimate
 from probe.dump.detail import Detail
 from probe.errors import ProbeError
-from probe.report import Seen, Verdict
+from probe.render.text import print_report
+from probe.report import Place, Seen, Verdict
 from tests.ports import references
 from tests.zoo.architectures import Size, build, inputs
 
@@ -101,6 +104,39 @@ def test_statistics_do_not_see_signs_where_they_were_planted_and_say_so(planted)
     at = next(row for row in report.taps if row.reference == f"{module}:out")
     assert at.rel_l2 < 0.2
     assert any("shows in no statistic" in check.message for check in report.trust)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.o = (nn.Linear(16, 16, bias=False) for _ in range(3))
+
+    def forward(self, x):
+        return self.o(self.q(x) + self.k(x))
+
+
+class Fused(nn.Module):
+    def __init__(self, theirs):
+        super().__init__()
+        self.qk, self.o = nn.Linear(16, 32, bias=False), copy.deepcopy(theirs.o)
+        self.qk.weight.data = torch.cat([theirs.q.weight.data, theirs.k.weight.data])
+
+    def forward(self, x):
+        return self.o(sum(self.qk(x).chunk(2, dim=-1)))
+
+
+@pytest.mark.parametrize("kept", [{"sketch": 8}, {"stats_only": True}])
+def test_a_part_of_a_fused_tensor_is_said_to_be_not_compared_and_is_no_nan(tmp_path, kept, capsys):
+    model = Two()
+    for name, run in (("reference-x", model), ("candidate-x", Fused(model))):
+        with torch.no_grad(), probe.record(run, tmp_path / f"{name}.h5", **kept):
+            run(torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(0)) + 1)
+    report = diff(tmp_path, "x", "x")
+    assert {row.reference for row in report.taps if row.seen is Seen.NOTHING} == {"q:out", "k:out"}
+    assert any("2 pairs are not compared, as q:out" in note for note in report.notes)
+    print_report(replace(report, first=Place("q", "q:out", 0, 0.1, 1e-7, 1e6)))  # so that its row is shown
+    assert "q:out" in (shown := capsys.readouterr().out)
+    assert "nan" not in shown.lower()
 
 
 def noise(model, module):

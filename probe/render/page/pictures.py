@@ -40,8 +40,8 @@ def _of_values(report: Report) -> dict[str, Callable[..., Figure]]:
     around = neighbourhood(report)
     row = report.taps[around[1]] if around else None
     if row is not None and not row.reference.rpartition(":")[2].startswith("grad."):  # pairs of values hold no gradient
-        drawings[f"Channels of {row.reference}"] = _at(plots.channels, row.reference, row.step)
-        drawings[f"Values of {row.reference}"] = _at(plots.histogram, row.reference, row.step)
+        drawings[f"Channels of {row.reference}"] = _at(partial(plots.channels, report=report), row.reference, row.step)
+        drawings[f"Values of {row.reference}"] = _at(partial(plots.histogram, report=report), row.reference, row.step)
         if module := attention_of(row.reference, report):
             drawings[f"Attention of {module}"] = _at(plots.attention, module, row.step)
     if report.output is not None and report.output.kl is not None:

@@ -87,7 +87,7 @@ def _totals(report: Report) -> list[Entry]:
     if report.explained is None:
         return []
     left = max(1 - report.explained, 0.0)
-    told = "nothing" if left == 0 else f"{100 * left:.2g} %"
+    told = "nothing" if left == 0 else f"{100 * left:.2g} %" if left > 1e-5 else "under 0.001 %"
     return [
         Entry("all together", "", report.explained, percent(report.explained)),
         Entry("remains", "", left, told, is_left=True),
@@ -103,7 +103,7 @@ def _title(report: Report) -> str:
 
 
 def _notes(report: Report) -> list[str]:
-    notes = [f"output: {style.shown(output_in_words(report.output), 108)}"]
+    notes = [f"output: {style.shown(output_in_words(report.output), 124)}"]
     shares = [finding.share for finding in report.findings if finding.share is not None]
     if len(shares) > 1:
         notes.append(

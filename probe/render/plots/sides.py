@@ -61,7 +61,7 @@ def sides(files: Opened, step: int, name: str, report: Report | None = None) -> 
     )
     told = next((floor for floor in floors if floor), None)
     rounding = max(UNIT_ROUNDOFF.get(tap.dtype, 0.0) for tap in (both.reference, *both.candidate)) or 2.0**-24
-    whence = "the floor measured there" if told else f"half a unit of {both.candidate[0].dtype}"
+    whence = "as measured there" if told else f"half a unit of {both.candidate[0].dtype}"
     return Sides(
         both.reference.name, both.pair.candidate_name, r, c, told or rounding, whence, gathered(report, files.dumps)
     )

@@ -36,6 +36,17 @@ def with_logits(paths):
     return replace(known, output=replace(known.output, kl=0.1, argmax_match=1.0, top10_overlap=1.0))
 
 
+def test_pictures_of_a_tap_are_drawn_with_the_floor_that_the_report_has_measured_there(paths):
+    def drawn(floor):
+        known = made.report(*paths)
+        taps = tuple(replace(row, floor=floor) if row.reference == TAP else row for row in known.taps)
+        return {picture.title: picture.svg for picture in pictures(replace(known, taps=taps), *paths)}
+
+    one, same, other = drawn(1e-06), drawn(1e-06), drawn(5e-06)
+    for title in (f"Channels of {TAP}", f"Values of {TAP}"):
+        assert one[title] == same[title] != other[title]
+
+
 def test_where_nothing_diverges_none_is_of_one_tap(paths):
     clean = replace(made.report(*paths), verdict=Verdict.NOISE, first=None, findings=(), weights=())
     assert [picture.title for picture in pictures(clean, *paths)] == ["Error over depth", "Tokens by layers"]

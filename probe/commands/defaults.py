@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LARGEST = 1_000_000
+"""Bytes of a file that is read; one that is larger has been put there to be waited for."""
+
+
 def add_defaults(args: argparse.Namespace, parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Set in `args`, which `parser` made of `words`, what nobody typed and the file says. ProbeError: what is wrong."""
     found = _nearest()
@@ -53,13 +57,21 @@ def _nearest() -> "tuple[Path, dict[str, Any]] | None":
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         try:
-            text = path.read_bytes() if path.is_file() else b""
+            text = _read(path) if path.is_file() else b""
         except OSError:  # not ours to read, and so none of ours
             continue
         table = _table(path, text) if b"probe" in text else None
         if table is not None:
             return path, table
     return None
+
+
+def _read(path: "Path") -> bytes:
+    with path.open("rb") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ProbeError(f"{path} is larger than {LARGEST:,} bytes", hint="it is read for [tool.probe]: mend it there")
+    return text
 
 
 def _table(path: "Path", text: bytes) -> dict[str, Any] | None:

@@ -90,6 +90,13 @@ def test_what_is_wrong_in_the_file_is_named_with_what_there_is(text: str, error:
     assert not Path("x.h5").exists()
 
 
+def test_a_file_that_is_there_to_be_waited_for_is_not_read_whole(refused: Refused):
+    file = write("")
+    with file.open("wb") as sparse:
+        sparse.truncate(2**40)
+    assert refused("dump", *FEED, "-o", "x.h5").error == f"{file} is larger than 1,000,000 bytes"
+
+
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_a_file_cannot_name_what_runs_or_is_written_nor_pass_over_a_check(name: str, refused: Refused):
     write(f'[tool.probe.dump]\n{name} = "py:hostile.py:build"\n')

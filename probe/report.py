@@ -229,6 +229,8 @@ class Report:
     unjudged: tuple[str, ...] = field(default=())
     """Taps whose error is as large as that of honestly quantized weights; no more can be told, for want of the file.
     Where nothing was replayed, the first of them: what follows inherits from it."""
+    digests: tuple[str, ...] = field(default=())
+    """Of both sides' recorded numbers (probe.dump.digest), by which a saved report knows its dumps."""
 
     @property
     def undecided(self) -> bool:
@@ -276,6 +278,7 @@ class Report:
             "taps": taps,
             "reference": self.reference_path,
             "candidate": self.candidate_path,
+            "digests": list(self.digests),
             "replayed": self.replayed,
             "unjudged": list(self.unjudged),
             "notes": list(self.notes),

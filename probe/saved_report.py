@@ -67,6 +67,7 @@ def report_of(data: dict[str, Any]) -> Report:
         next_commands=tuple(map(str, data.get("next", ()))),
         weights=tuple(_part(WeightFinding, one) for one in data.get("weights", ())),
         unjudged=tuple(map(str, data.get("unjudged", ()))),
+        digests=tuple(map(str, data.get("digests", ()))),
     )
 
 

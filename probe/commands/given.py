@@ -7,6 +7,8 @@ from probe.commands.arguments import file
 from probe.errors import ProbeError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from probe.report import Report
 
 
@@ -18,7 +20,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def given_report(args: argparse.Namespace) -> "Report":
-    """Of --report, which must be one of these dumps; without, `probe diff` of them, with its progress and errors."""
+    """Of --report, which must be of what these dumps hold; without, `probe diff` of them, with progress and errors."""
     if args.report is None:
         from probe.compare import diff
         from probe.render.progress import Progress
@@ -32,7 +34,22 @@ def given_report(args: argparse.Namespace) -> "Report":
     if args.no_replay:
         raise ProbeError("--no-replay has no effect with --report", hint="leave one of the two away")
     report = read_report(args.report)
-    for told, given in ((report.reference_path, args.reference_dump), (report.candidate_path, args.candidate_dump)):
+    dumps = args.reference_dump, args.candidate_dump
+    for told, given in zip((report.reference_path, report.candidate_path), dumps, strict=True):
         if told.rpartition("/")[2] != given.name:
             raise ProbeError(f"{args.report} is a report of {told}, not of {given}", hint="name its dumps, in order")
+    for told, given in zip(report.digests, dumps, strict=False):  # none in a report of an earlier version
+        if given.exists() and told != _digest(given):
+            raise ProbeError(
+                f"{given} was recorded anew: {args.report} is of other numbers under its name",
+                hint=f"compare once more: probe diff {dumps[0]} {dumps[1]} --json > {args.report}",
+            )
     return report
+
+
+def _digest(path: "Path") -> str:
+    from probe.dump import Dump
+    from probe.dump.digest import digest
+
+    with Dump(path) as dump:
+        return digest(dump)

@@ -13,6 +13,7 @@ from probe.compare.notes import not_in_sequence, notes
 from probe.compare.rows import rows_and_output
 from probe.compare.uncaptured import with_uncaptured
 from probe.dump import Dump
+from probe.dump.digest import digest
 from probe.locate import first_place, places_at_fault
 from probe.replay.local_error import LocalError
 from probe.replay.repetition import relative_noise
@@ -107,6 +108,7 @@ def diff(
             explained=explained,
             replayed=errors is not None,
             unjudged=unjudged,
+            digests=(digest(recorded), digest(candidate)),
             weights=weights,
             notes=(
                 *notes(mapping, errors or (), elsewhere, whole.chosen),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import probe as library
+from tests.commands.running import TINY
 from tests.conftest import Demo
 from tests.ports import bert, references
 
@@ -79,6 +80,17 @@ def test_a_report_of_other_dumps_is_refused(refused, saved):
         "is a report of ref.h5, not of faulty.h5"
         in refused("plot", "faulty.h5", "ref.h5", "--report", saved, "-o", "a.png").error
     )
+
+
+@pytest.mark.parametrize("named", ["ref.h5", "faulty.h5"])
+def test_a_report_of_what_stood_in_a_dump_before_it_was_recorded_anew_is_refused(probe, refused, saved, named):
+    assert probe("plot", "ref.h5", "faulty.h5", "--report", saved, "-o", "a.png").code == 1
+    probe("dump", f"{TINY}:build", "--tokens", "7,8,9", "-o", named, "--force")
+    for command, output in (("plot", "b.png"), ("report", "b.html")):
+        refusal = refused(command, "ref.h5", "faulty.h5", "--report", saved, "-o", output)
+        assert refusal.error == f"{named} was recorded anew: {saved} is of other numbers under its name"
+        assert f"probe diff ref.h5 faulty.h5 --json > {saved}" in refusal.hint
+        assert not Path(output).exists()
 
 
 @pytest.mark.parametrize("flag", [["--stats-only"], ["--sketch", "4"]])

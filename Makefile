@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 	@echo "probe is in $(BIN):  . $(BIN)/activate"
 
 test: $(INSTALLED) $(OLD)/.installed programs
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # What tests drive besides Python: a terminal and a browser.
 programs:

@@ -30,7 +30,12 @@ def accelerator() -> torch.device | None:
     return torch.device("cuda") if torch.cuda.is_available() else None
 
 
+SLOW_FILES = ("test_fuzz.py", "test_not_undone.py", "test_notebooks.py")
+"""Half a minute and more each. They are begun with, so that no process is left with one when the others are done."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in SLOW_FILES)
     if accelerator() is None:
         for item in items:
             if item.get_closest_marker("gpu"):

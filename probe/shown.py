@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from probe.html import AMBER, GREEN, RED, Html, block, name, paragraph, strong, table, text
 from probe.words import (
+    error_of,
     evidence,
     explained,
     hidden,
@@ -14,6 +15,7 @@ from probe.words import (
     output_in_words,
     place_of,
     times_the_floor,
+    unpaired,
     verdict_in_words,
 )
 
@@ -91,7 +93,8 @@ def _around_the_first(whole: "Report") -> list[Html]:
         (
             tap.reference,
             tap.candidate,
-            *map(number, (tap.rel_l2, tap.local_error, tap.floor)),
+            error_of(tap),
+            *map(number, (tap.local_error, tap.floor)),
             times_the_floor(tap.ratio),
         )
         for tap in (whole.taps[index] for index in shown)
@@ -102,6 +105,6 @@ def _around_the_first(whole: "Report") -> list[Html]:
 
 def _coverage(whole: "Report") -> str:
     left = [(len(whole.reference_only), "reference"), (len(whole.candidate_only), "candidate")]
-    alone = "".join(f"; {num} {side} taps have no counterpart" for num, side in left if num)
+    alone = "".join(f"; {unpaired(num, side)}" for num, side in left if num)
     replayed = "" if whole.replayed else "; nothing was replayed, places are approximate"
     return f"{len(whole.taps)} pairs of taps compared{alone}{replayed}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from probe.printable import printable
 
 if TYPE_CHECKING:
-    from probe.report import Finding, OutputComparison, Place, Report, TrustCheck
+    from probe.report import Finding, OutputComparison, Place, Report, TapComparison, TrustCheck
 
 NAMED = 4
 """Taps that a finding names of those that the candidate does not show."""
@@ -131,6 +131,16 @@ def output_in_words(shown: "OutputComparison | None") -> str:
         line += f", KL {number(shown.kl)} nats, same next token {shown.argmax_match:.1%}"
         line += f", top ten shared {shown.top10_overlap:.1%}"
     return line
+
+
+def unpaired(count: int, side: str) -> str:
+    """`4 reference taps have no counterpart`."""
+    return f"{count} {side} {'tap has' if count == 1 else 'taps have'} no counterpart"
+
+
+def error_of(tap: "TapComparison") -> str:
+    """ "" where the two dumps tell none, which is no NaN of the tensors."""
+    return "" if tap.seen == "nothing" else number(tap.rel_l2)
 
 
 def times_the_floor(ratio: float | None) -> str:

@@ -144,7 +144,7 @@ def test_the_answer_stands_in_what_a_cell_shows(tmp_path: Path):
     assert "attention has a window of 9 where the reference has a window of 8" in words
     assert "its error of 4.0e-02 falls to 3.1e-07" in words
     assert "WEIGHTS: holds model.norm's" in words
-    assert "1 reference taps have no counterpart" in words
+    assert "1 reference tap has no counterpart" in words
 
 
 @pytest.mark.parametrize("verdict", [Verdict.IDENTICAL, Verdict.NOISE])

@@ -78,8 +78,14 @@ def run(args: argparse.Namespace) -> bool:
     for note in notes:
         say(f"note: {note}", quiet=args.quiet)
     print(f"{output}: {extent(output)}")
-    say(f"next: probe show {output}   or   probe diff REF.h5 {output}", quiet=args.quiet)
+    say(_next(args.inputs, output), quiet=args.quiet)
     return False
+
+
+def _next(fed_by: "Path | None", output: "Path") -> str:
+    """A run that was fed what another was is a candidate; any other may be the reference of one."""
+    then = f"diff {fed_by} {output}" if fed_by else f"dump CANDIDATE --inputs {output} -o cand.h5"
+    return f"next: probe show {output}   or   probe {then}"
 
 
 def _dump_model(args: argparse.Namespace, target: "Target", output: "Path", progress: Progress) -> list[str]:

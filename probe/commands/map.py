@@ -91,7 +91,7 @@ def _propose(args: argparse.Namespace, reference: "Dump", candidate: "Dump") -> 
         print_summary = say if args.json else print
         print_summary(
             f"{args.output}: {len(found.rows)} rows; {len(found.mapping.pairs)} of the reference's"
-            f" {len(reference.module_taps)} taps have a counterpart"
+            f" {len(reference.module_taps)} taps of modules have a counterpart"
         )
     if found.num_asked:
         say(f"note: {found.num_asked} rows are questions: take the '# ' away where yes", quiet=args.quiet)

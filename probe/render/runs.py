@@ -97,7 +97,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 def _recorded(words: Any, dump: Dump) -> tuple[str, str]:
     """The command, and what is said where there is none. A target is in dumps alone that probe's commands record."""
     if isinstance(dump.environment.get("imported"), dict):
-        return "", f"imported: {origin(dump)}"
+        return "", origin(dump)
     is_told = isinstance(words, list) and len(words) > 1 and all(isinstance(word, str) for word in words)
     if not isinstance(dump.attribute("target"), dict):
         return "", "from Python, with probe.record" + (f", by: {shlex.join(words)}" if is_told else "")

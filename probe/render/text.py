@@ -8,8 +8,17 @@ from probe.printable import printable
 from probe.render.console import console, prose
 from probe.render.findings import print_findings
 from probe.render.weights import print_suspicious
-from probe.report import Report, Seen, Status, TapComparison, Verdict
-from probe.words import is_repeated, neighbourhood, number, output_in_words, times_the_floor, verdict_in_words
+from probe.report import Report, Status, TapComparison, Verdict
+from probe.words import (
+    error_of,
+    is_repeated,
+    neighbourhood,
+    number,
+    output_in_words,
+    times_the_floor,
+    unpaired,
+    verdict_in_words,
+)
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
 MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
@@ -62,7 +71,7 @@ def _row(tap: TapComparison, is_first: bool, estimated: bool) -> tuple[Text | st
         ">" if is_first else "",
         Text(printable(tap.reference)),
         Text(printable(tap.candidate)),
-        "" if tap.seen is Seen.NOTHING else number(tap.rel_l2),
+        error_of(tap),
         number(tap.local_error),
         number(tap.floor),
         times_the_floor(tap.ratio),
@@ -79,7 +88,7 @@ def _print_coverage(out: Console, report: Report) -> None:
     for side, names in (("reference", report.reference_only), ("candidate", report.candidate_only)):
         if names:
             few = ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
-            prose(out, Text(f"{len(names)} {side} taps have no counterpart: {few}", style="dim"), " ")
+            prose(out, Text(f"{unpaired(len(names), side)}: {few}", style="dim"), " ")
     if report.skipped:
         tap, reason = report.skipped[0]
         more = ", ..." if len(report.skipped) > 1 else ""

@@ -17,7 +17,7 @@ def something_compared(reference: Dump, candidate: Dump, mapping: Mapping) -> It
     if outputs and (not inner or any(tap.module for tap in outputs)):
         total = len(mapping.pairs) + len(mapping.reference_only)
         yield TrustCheck(
-            "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps have a counterpart"
+            "compared", Status.OK, f"{len(mapping.pairs)} of the reference's {total} taps of modules have a counterpart"
         )
     else:
         why = _weights(reference, candidate, mapping)

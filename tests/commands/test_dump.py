@@ -100,6 +100,8 @@ def test_a_dump_without_a_name_goes_to_dumps_under_its_target_s(probe: Run):
 def test_the_next_command_is_named_on_stderr_and_left_out_when_quiet(probe: Run):
     words = ["dump", BUILD, "--tokens", "1", "--force", "-o", "x.h5"]
     loud, quiet = probe(*words), probe(*words, "-q")
-    assert loud.err == "next: probe show x.h5   or   probe diff REF.h5 x.h5\n"
+    assert loud.err == "next: probe show x.h5   or   probe dump CANDIDATE --inputs x.h5 -o cand.h5\n"
+    fed = probe("dump", BUILD, "--inputs", "x.h5", "-o", "y.h5")
+    assert fed.err == "next: probe show y.h5   or   probe diff x.h5 y.h5\n"
     assert quiet.err == ""
     assert loud.out == quiet.out == "x.h5: 24 taps, 0.1 MB\n"

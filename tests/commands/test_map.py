@@ -27,7 +27,7 @@ def test_without_o_the_table_goes_to_stdout_and_can_be_applied(reference: Path, 
 def test_o_writes_a_file_says_what_is_in_it_and_what_comes_next(reference: Path, faulty: Path, probe: Run):
     written = probe("map", reference, faulty, "-o", "map.toml")
     assert written.code == 0
-    assert written.out == "map.toml: 6 rows; 24 of the reference's 24 taps have a counterpart\n"
+    assert written.out == "map.toml: 6 rows; 24 of the reference's 24 taps of modules have a counterpart\n"
     assert written.err == "next: probe diff ref.h5 faulty.h5 --map map.toml\n"
     assert Path("map.toml").read_text() == probe("map", reference, faulty).out
     assert probe("map", reference, faulty, "-o", "map.toml", "--force", "-q").err == ""

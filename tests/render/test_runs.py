@@ -53,7 +53,7 @@ def test_no_command_is_invented(path, target, command, told):
 
 def test_an_import_is_told_as_one(path):
     run = recorded(path, environment={"imported": {"from": "/run.npz"}, "command": ["probe", "dump", "x"]})
-    assert (run.command, run.recorded) == ("", "imported: not known: imported from /run.npz")
+    assert (run.command, run.recorded) == ("", "not known: imported from /run.npz")
 
 
 def test_settings_are_told_by_dotted_names_and_what_is_not_set_is_not(path):

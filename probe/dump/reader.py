@@ -183,7 +183,9 @@ class Dump:
             if step not in self.steps:
                 hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
                 raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
-            near = [tap.name for tap in self._all_taps if tap.step == step and name.partition(":")[0] in tap.name]
+            module = name.partition(":")[0]
+            near = [tap.name for tap in self._all_taps if tap.step == step and module in tap.name]
+            near.sort(key=lambda one: one.partition(":")[0] != module)  # its own before those of modules in it
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None
 

@@ -53,6 +53,8 @@ def test_a_tap_that_is_not_there_is_answered_with_near_ones(reference: Path, ref
     refusal = refused("show", reference, "blocks.1.norm:output")
     assert refusal.error == "ref.h5 has no tap 'blocks.1.norm:output' in step 0"
     assert refusal.hint == "did you mean blocks.1.norm:in, blocks.1.norm:out?"
+    of_module = refused("show", reference, "blocks.1").hint  # whose modules ran between the two
+    assert of_module.startswith("did you mean blocks.1:in, blocks.1:out, blocks.1.")
 
 
 def test_a_tap_of_a_later_step_goes_by_the_name_that_the_list_shows(probe: Run, refused: Refused, tmp_path: Path):

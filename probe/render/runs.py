@@ -1,6 +1,7 @@
 """What two dumps tell of their runs: on what each ran, side by side, and the command that recorded it."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,8 +82,14 @@ def _told(dump: Dump) -> Run:
     versions = environment.pop("versions", {})
     facts |= dict(_flat("", {**environment, "versions": versions}))
     facts |= dict(_flat(CONFIG, dump.attribute("config") or {}))
-    facts = {name: told for name, told in facts.items() if told}
-    return Run(str(dump.path), facts, *_recorded(words, dump))
+    facts = {name: without_folders(told) for name, told in facts.items() if told}
+    command, recorded = _recorded(words, dump)
+    return Run(str(dump.path), facts, command, without_folders(recorded))
+
+
+def without_folders(text: str) -> str:
+    """Absolute paths by their last part: a report is sent to others, whom nobody's home folder concerns."""
+    return re.sub(r"(?:^|(?<=[\s:='\"]))/(?!/)(?:[^\s/:'\"]+/)*", "", text)
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

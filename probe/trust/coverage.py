@@ -37,7 +37,7 @@ Note = tuple[str, str]
 
 
 def _told(note: Note) -> str:
-    return f"but this input cannot show {note[0]}" + (f": {note[1]}" if note[1] else "")
+    return f"this input cannot show {note[0]}" + (f": {note[1]}" if note[1] else "")
 
 
 def _num_lines(note: Note) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from probe.dump import DumpWriter
-from probe.render.runs import Run, run_of, side_by_side
+from probe.render.runs import Run, run_of, side_by_side, without_folders
 from probe.tap import Tap
 
 PY = {"kind": "py", "place": "port.py:build", "arguments": {"gain": 2}}
@@ -53,7 +53,7 @@ def test_no_command_is_invented(path, target, command, told):
 
 def test_an_import_is_told_as_one(path):
     run = recorded(path, environment={"imported": {"from": "/run.npz"}, "command": ["probe", "dump", "x"]})
-    assert (run.command, run.recorded) == ("", "not known: imported from /run.npz")
+    assert (run.command, run.recorded) == ("", "not known: imported from run.npz")
 
 
 def test_settings_are_told_by_dotted_names_and_what_is_not_set_is_not(path):
@@ -95,3 +95,24 @@ def test_only_what_both_tell_differs():
         ("c", False, False),
         ("d", False, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("py:/home/me/ports/port.py:build --arg file=/home/me/x.json", "py:port.py:build --arg file=x.json"),
+        ("hf:/home/me/model", "hf:model"),
+        ("/home/me/model", "model"),
+        ("not known: imported from /home/me/run.npz", "not known: imported from run.npz"),
+        ("https://host/a/b and/or a/b", "https://host/a/b and/or a/b"),
+    ],
+)
+def test_nobodys_home_folder_is_told(told, shown):
+    assert without_folders(told) == shown
+
+
+def test_a_run_tells_no_folder_of_its_target_or_config(path):
+    run = recorded(path, target={**PY, "place": "/home/me/port.py:build"}, config={"_name_or_path": "/home/me/model"})
+    assert run.facts["model"] == "py:port.py:build --arg gain=2"
+    assert run.facts["config._name_or_path"] == "model"
+    assert "/home" not in run.recorded

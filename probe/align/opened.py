@@ -80,15 +80,22 @@ def side_by_side(reference: Dump, candidate: Dump, table: Path | None = None) ->
 
 
 @contextmanager
-def opened(
-    reference: Dump | Path | str, candidate: Dump | Path | str, table: Path | str | None = None
-) -> Iterator[Opened]:
-    """`side_by_side` of dumps or their paths; what is opened here is closed when the block ends. Within the block the
-    same two open dumps, with the same table, are not aligned again."""
+def both_open(reference: Dump | Path | str, candidate: Dump | Path | str) -> Iterator[tuple[Dump, Dump]]:
+    """What is opened here is closed when the block ends."""
     with ExitStack() as files:
         ours, theirs = (
             one if isinstance(one, Dump) else files.enter_context(Dump(one)) for one in (reference, candidate)
         )
+        yield ours, theirs
+
+
+@contextmanager
+def opened(
+    reference: Dump | Path | str, candidate: Dump | Path | str, table: Path | str | None = None
+) -> Iterator[Opened]:
+    """`side_by_side` of dumps or their paths, `both_open` in the block. Within it the same two open dumps, with the
+    same table, are not aligned again."""
+    with both_open(reference, candidate) as (ours, theirs):
         path = Path(table) if table is not None else None
         around = _AROUND.get()
         if around is not None and around[0] is ours and around[1] is theirs and around[2] == path:

@@ -173,7 +173,7 @@ class Dump:
 
     @cached_property
     def _by_name(self) -> dict[tuple[int, str], Tap]:
-        return {(tap.step, tap.name): tap for tap in self._all_taps}
+        return {(tap.step, tap.name): tap for tap in (*self.taps, *self.gradients)}
 
     def tap(self, name: str, step: int = 0) -> Tap:
         """ProbeError, with near misses, where there is no such tap."""
@@ -184,7 +184,8 @@ class Dump:
                 hint = f"it has steps {self.steps[0]} to {self.steps[-1]}" if self.steps else None
                 raise ProbeError(f"{self.path} has no step {step}", hint=hint) from None
             module = name.partition(":")[0]
-            near = [tap.name for tap in self._all_taps if tap.step == step and module in tap.name]
+            there = (tap.name for tap in (*self.taps, *self.gradients) if tap.step == step)
+            near = [one for one in there if module in one]
             near.sort(key=lambda one: one.partition(":")[0] != module)  # its own before those of modules in it
             hint = f"did you mean {', '.join(near[:5])}?" if near else f"'probe show {self.path}' lists the taps"
             raise ProbeError(f"{self.path} has no tap {name!r} in step {step}", hint=hint) from None

@@ -7,6 +7,8 @@ import pytest
 from probe.align.opened import Opened, opened
 from probe.dump import Dump
 from probe.errors import ProbeError
+from tests.stepwise import record_steps
+from tests.tiny_decoders import ids, tiny
 from tests.tui import made
 
 TAP = f"{made.ATTENTION}:out"
@@ -62,3 +64,14 @@ def test_within_a_block_the_same_dumps_are_not_aligned_again(paths):
                 assert inner is outer
         with opened(ours, theirs) as later:
             assert later is not outer
+
+
+def test_a_tap_of_steps_that_go_on_from_each_other_is_the_whole_sequence_s(tmp_path):
+    paths = [record_steps(tiny("llama"), tmp_path / f"{side}.h5", ids(7), [4, 1, 1, 1]) for side in ("r", "c")]
+    with opened(*paths) as files:
+        both = files.tap(0, "model.layers.0:out")
+        r, c = both.read()
+        assert both.reference.shape == both.candidate[0].shape == r.shape == c.shape == (2, 7, 16)
+        assert files.dumps[0]["model.layers.0:out"].shape == (2, 7, 16)
+        with pytest.raises(ProbeError, match="no step 1"):
+            files.tap(1, "model.layers.0:out")

@@ -3,6 +3,7 @@
 B sentences, H heads, T tokens, C channels. Differences are candidate - reference.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,29 @@ def token_errors(reference: Numbers, candidate: Numbers, tokens: int) -> Grid:
     Infinite where the reference's token is all zeros and the candidate's is not, and where one side alone is NaN or
     infinite; what is so on both sides alike is left out.
     """
+    error, size = _squares(reference, candidate, tokens)
+    return _relative(error, size)
+
+
+def span_errors(
+    reference: Numbers, candidate: Numbers, tokens: int, starts: Sequence[int], kept: NDArray[np.bool_] | None = None
+) -> Grid:
+    """[S]: as `token_errors`, of all tokens together from one of `starts` [S] to the next; of those alone that are
+    `kept` [B, T]."""
+    error, size = (
+        squares if kept is None else np.where(kept, squares, 0.0) for squares in _squares(reference, candidate, tokens)
+    )
+    return _relative(*(np.add.reduceat(squares.sum(axis=0), starts) for squares in (error, size)))
+
+
+def _relative(error: Grid, size: Grid) -> Grid:
+    """Of sums of squares."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(error == 0, 0.0, np.sqrt(error) / np.sqrt(size)), np.float64)
+
+
+def _squares(reference: Numbers, candidate: Numbers, tokens: int) -> tuple[Grid, Grid]:
+    """[B, T] each: ||c - r||^2 and ||r||^2 of each token."""
     r, c = _real(reference), _real(candidate)
     if r.ndim == 2:
         r, c, tokens = r[None], c[None], tokens + 1
@@ -99,11 +123,7 @@ def token_errors(reference: Numbers, candidate: Numbers, tokens: int) -> Grid:
         is_same = (r == c) | (np.isnan(r) & np.isnan(c))
         apart = np.where(is_same, 0.0, np.abs(c - r))
         apart[~is_same & ~(np.isfinite(r) & np.isfinite(c))] = np.inf
-        error, size = (
-            np.sqrt((apart**2).sum(axis=others)),
-            np.sqrt((np.where(np.isfinite(r), r, 0.0) ** 2).sum(axis=others)),
-        )
-        return np.asarray(np.where(error == 0, 0.0, error / size), np.float64)
+        return (apart**2).sum(axis=others), (np.where(np.isfinite(r), r, 0.0) ** 2).sum(axis=others)
 
 
 def shrunk(grid: Grid, num_rows: int, num_columns: int) -> Grid:

@@ -17,6 +17,7 @@ from probe.views import (
     onset,
     probabilities,
     shrunk,
+    span_errors,
     token_errors,
     visible,
 )
@@ -130,6 +131,19 @@ def test_a_token_that_is_nan_on_one_side_or_zero_in_the_reference_is_infinitely_
     r[0, 2] = 0
     r[0, 3] = c[0, 3] = 0
     assert token_errors(r, c, 1).tolist() == [[0, np.inf, np.inf, 0]]
+
+
+def test_the_error_of_several_tokens_together_leaves_out_padding():
+    r, c = RANDOM.normal(size=(2, 3, 5, 4)), RANDOM.normal(size=(2, 3, 5, 4))
+    kept = np.ones((2, 5), bool)
+    kept[0, :2] = False
+    for mask in (None, kept):
+        expected = []
+        for tokens in (slice(0, 3), slice(3, 4), slice(4, 5)):
+            chosen = np.ones((2, 5), bool)[:, tokens] if mask is None else mask[:, tokens]
+            ours, theirs = (np.moveaxis(side, 2, 1)[:, tokens][chosen] for side in (r, c))
+            expected.append(np.linalg.norm(theirs - ours) / np.linalg.norm(ours))
+        assert span_errors(r, c, 2, [0, 3, 4], mask) == pytest.approx(expected)
 
 
 def test_probabilities_add_up_to_one_wherever_a_key_is_seen():

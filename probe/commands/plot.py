@@ -1,7 +1,7 @@
 """Draw a comparison into a PNG, SVG or PDF file.
 
 Of the comparison, which is made as 'probe diff' makes it, or read with --report FILE.json:
-  depth      error over depth, the floor of honest rounding, and where the findings are
+  depth      error over depth, the floor of honest rounding, and where the findings are; of a decode a line a step
   ledger     who explains how much of the output's error
   weights    what became of each weight; no model is run
 Of the values in the two dumps, with no verdict; --report tells three of them how large rounding is there:
@@ -106,8 +106,12 @@ def _drawn(args: argparse.Namespace) -> "tuple[Figure, Report | None]":
 
     report = _report(args)
     draw: Callable[..., Figure] = getattr(plots, args.kind)
-    if args.kind in ("depth", "ledger", "weights"):
+    if args.kind in ("ledger", "weights"):
         return draw(report), report
+    both = args.reference_dump, args.candidate_dump
+    if args.kind == "depth":
+        there = both if all(path.exists() for path in both) else ()  # a saved report may outlive its dumps
+        return draw(report, *there, table=args.map), report
     given: dict[str, Any] = {"table": args.map, "step": args.step or 0}
     if "report" in KINDS[args.kind]:
         given["report"] = report
@@ -118,7 +122,7 @@ def _drawn(args: argparse.Namespace) -> "tuple[Figure, Report | None]":
     of = (getattr(args, NEEDED[args.kind]),) if args.kind in NEEDED else ()
     with Progress(quiet=args.quiet) as progress:
         progress("reading the two dumps", 0, 0)
-        return draw(args.reference_dump, args.candidate_dump, *of, **given), report
+        return draw(*both, *of, **given), report
 
 
 def _report(args: argparse.Namespace) -> "Report | None":

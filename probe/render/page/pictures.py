@@ -14,23 +14,31 @@ from probe.render.page.picture import Picture, inline
 from probe.report import Report
 from probe.words import neighbourhood
 
+DEPTH = "Error over depth"
 CORE = ".@attention:"
 """What the names of taps of attention's own code have behind their module's."""
 
 
 def pictures(report: Report, reference: Path, candidate: Path, table: Path | None = None) -> list[Picture]:
     """In the page's order; what cannot be drawn has its reason in its place. `table` as in probe.diff."""
-    made = [_drawn("Error over depth", partial(plots.depth, report))]
+    drawings = _of_values(report)
+    try:
+        with Dump(reference) as ours, Dump(candidate) as theirs, opened(ours, theirs, table):  # aligned once for all
+            first = _drawn(DEPTH, partial(plots.depth, report, ours, theirs, table=table))
+            values = [_drawn(title, partial(draw, ours, theirs, table=table)) for title, draw in drawings.items()]
+    except ProbeError as error:
+        first = _drawn(DEPTH, partial(plots.depth, report))
+        values = [Picture(title, missing=str(error)) for title in drawings]
+    return [first, *_of_report(report), *values]
+
+
+def _of_report(report: Report) -> list[Picture]:
+    """What needs no values."""
+    made = []
     if report.findings:
         made.append(_drawn("Who explains the output's error", partial(plots.ledger, report)))
     if report.weights:
         made.append(_drawn("Weights", partial(plots.weights, report)))
-    drawings = _of_values(report)
-    try:
-        with Dump(reference) as ours, Dump(candidate) as theirs, opened(ours, theirs, table):  # aligned once for all
-            made += [_drawn(title, partial(draw, ours, theirs, table=table)) for title, draw in drawings.items()]
-    except ProbeError as error:
-        made += [Picture(title, missing=str(error)) for title in drawings]
     return made
 
 

@@ -4,7 +4,8 @@ Of the comparison, which is made as 'probe diff' makes it, or read with --report
   depth      error over depth, the floor of honest rounding, and where the findings are; of a decode a line a step
   ledger     who explains how much of the output's error
   weights    what became of each weight; no model is run
-Of the values in the two dumps, with no verdict; --report tells three of them how large rounding is there:
+Of the values in the two dumps, with no verdict; --report tells three of them how large rounding is there, and which
+tap or module is meant where --tap or --module is not given, that of the first divergence:
   tokens     layers by tokens: in which layer, from which token on
   channels   tokens by channels of one tap
   histogram  one tap's numbers on both sides, and their difference
@@ -15,6 +16,7 @@ examples:
   probe plot ref.h5 cand.h5 -o depth.svg
   probe plot ref.h5 cand.h5 --report report.json --kind tokens -o tokens.png
   probe plot ref.h5 cand.h5 --kind channels --tap model.layers.0.mlp:out -o mlp.png
+  probe plot ref.h5 cand.h5 --kind channels --report report.json -o first-divergence.png
   probe plot ref.h5 cand.h5 --kind attention --module model.layers.0.self_attn --head 3 -o head.pdf
 
 exit codes: 2 where there is no picture; else of depth and ledger as of 'probe diff', of weights 1 where one is
@@ -44,7 +46,7 @@ KINDS = {
     "tokens": ("report", "step"),
     "channels": ("report", "step", "tap"),
     "histogram": ("report", "step", "tap"),
-    "attention": ("step", "module", "head"),
+    "attention": ("report", "step", "module", "head"),
     "logits": ("step", "token"),
 }
 """Each with the options that have an effect on it; --map has one on all."""
@@ -93,10 +95,14 @@ def _check(args: argparse.Namespace) -> None:
                 f"--{option.replace('_', '-')} has no effect with --kind {args.kind}", hint=f"it is for --kind {others}"
             )
     needed = NEEDED.get(args.kind)
-    if needed and getattr(args, needed) is None:
+    if needed and getattr(args, needed) is None and args.report is None:
         raise ProbeError(
-            f"--kind {args.kind} needs --{needed}", hint=f"'probe show {args.reference_dump}' lists what there is"
+            f"--kind {args.kind} needs --{needed}",
+            hint=f"'probe show {args.reference_dump}' lists what there is; or take that of the first divergence: "
+            f"--report FILE.json",
         )
+    if args.kind == "attention" and args.module is not None and args.report is not None:
+        raise ProbeError("--report has no effect with --module", hint="leave one of the two away")
 
 
 def _drawn(args: argparse.Namespace) -> "tuple[Figure, Report | None]":
@@ -112,17 +118,41 @@ def _drawn(args: argparse.Namespace) -> "tuple[Figure, Report | None]":
     if args.kind == "depth":
         there = both if all(path.exists() for path in both) else ()  # a saved report may outlive its dumps
         return draw(report, *there, table=args.map), report
-    given: dict[str, Any] = {"table": args.map, "step": args.step or 0}
-    if "report" in KINDS[args.kind]:
+    of, step = _subject(args, report)
+    given: dict[str, Any] = {"table": args.map, "step": step}
+    if "report" in KINDS[args.kind] and args.kind != "attention":
         given["report"] = report
     if args.head is not None:
         given["head"] = args.head
     if args.token is not None:
         given["token"] = args.token
-    of = (getattr(args, NEEDED[args.kind]),) if args.kind in NEEDED else ()
     with Progress(quiet=args.quiet) as progress:
         progress("reading the two dumps", 0, 0)
         return draw(*both, *of, **given), report
+
+
+def _subject(args: argparse.Namespace, report: "Report | None") -> tuple[tuple[str, ...], int]:
+    """The tap or module, of kinds that are of one, and the step: what is not given, as at the first divergence."""
+    from probe.render.plots.first import attention_at_fault
+    from probe.render.progress import say
+
+    needed = NEEDED.get(args.kind)
+    if needed is None:
+        return (), args.step or 0
+    given: str | None = getattr(args, needed)
+    if given is not None or report is None:
+        return (given or "",), args.step or 0
+    if report.first is None:
+        raise ProbeError(f"{args.report} tells of no divergence", hint=f"say what is to be drawn: --{needed}")
+    found = report.first.tap if needed == "tap" else attention_at_fault(report)
+    if not found:
+        raise ProbeError(
+            f"{report.first.module or 'the model itself'}, where the two first diverge, has no attention of its own",
+            hint=f"say which: --module; 'probe show {args.reference_dump}' lists what there is",
+        )
+    step = report.first.step if args.step is None else args.step
+    say(f"note: --{needed} {found}, where the two first diverge", quiet=args.quiet)
+    return (found,), step
 
 
 def _report(args: argparse.Namespace) -> "Report | None":

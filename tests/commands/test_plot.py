@@ -51,7 +51,7 @@ def test_the_ending_says_what_is_written_and_the_same_is_written_again(probe, sa
         (["-o", "a.png", "--kind", "weights", "--no-replay"], "--no-replay has no effect", "--kind depth, ledger"),
         (["-o", "a.png", "--kind", "logits", "--report", "r.json"], "--report has no effect", "--kind depth, ledger"),
         (["-o", "a.png", "--kind", "tokens", "--token", "3"], "--token has no effect", "--kind logits"),
-        (["-o", "a.png", "--kind", "channels"], "--kind channels needs --tap", "probe show ref.h5"),
+        (["-o", "a.png", "--kind", "channels"], "--kind channels needs --tap", "--report FILE.json"),
         (["-o", "a.png", "--kind", "attention"], "--kind attention needs --module", "probe show ref.h5"),
         (["-o", "a.png", "--kind", "histogram", "--tap", "head:ou"], "has no tap 'head:ou'", "did you mean head:in"),
         (
@@ -121,6 +121,34 @@ def test_what_a_folder_sets_for_all_commands_does_not_trouble_a_kind_that_it_has
     for kind in ("tokens", "weights", "logits"):
         assert probe("plot", "ref.h5", "faulty.h5", "--kind", kind, "-o", f"{kind}.svg").code == 0
     assert probe("plot", "ref.h5", "faulty.h5", "-o", "depth.svg").code == 1
+
+
+def test_a_tap_or_module_that_is_not_given_is_that_of_the_first_divergence_and_said(probe, demo: Demo):
+    first = demo.report.first
+    assert first is not None
+    for kind, subject in (("channels", f"--tap {first.tap}"), ("histogram", f"--tap {first.tap}")):
+        given = ["plot", *DEMO, "--kind", kind, "--report", demo.report_path, "--force", "-o"]
+        outcome = probe(*given, f"first-{kind}.svg")
+        assert (outcome.code, outcome.err) == (0, f"note: {subject}, where the two first diverge\n")
+        probe(*given, f"named-{kind}.svg", *subject.split())
+        assert Path(f"first-{kind}.svg").read_bytes() == Path(f"named-{kind}.svg").read_bytes()
+    words = ["plot", *DEMO, "--kind", "attention", "--force", "-o", "attention.svg"]
+    outcome = probe(*words, "--report", demo.report_path)
+    assert (outcome.code, outcome.err) == (
+        0,
+        "note: --module model.layers.0.self_attn, where the two first diverge\n",
+    )
+
+
+def test_a_report_that_tells_no_subject_is_refused(refused, saved):
+    words = ["plot", "ref.h5", "faulty.h5", "--report", saved, "-o", "a.png", "--kind"]
+    assert "no attention of its own" in refused(*words, "attention").error
+    assert "--report has no effect with --module" in refused(*words, "attention", "--module", "head").error
+    told = json.loads(saved.read_text()) | {"verdict": "identical", "first": None, "findings": []}
+    saved.write_text(json.dumps(told))
+    refusal = refused(*words, "channels")
+    assert "tells of no divergence" in refusal.error
+    assert "--tap" in refusal.hint
 
 
 def test_every_kind_is_drawn_of_the_demo_s_dumps(probe, demo: Demo):

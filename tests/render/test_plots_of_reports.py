@@ -200,6 +200,16 @@ def test_the_ledger_has_each_share_what_all_explain_and_what_remains():
     assert "130.0 % in sum" in " ".join(told)
 
 
+@pytest.mark.parametrize(
+    ("explained", "told"),
+    [(0.0, "100 %"), (0.004, "99.6 %"), (0.95, "5 %"), (1 - 1e-9, "under 0.001 %"), (1, "nothing")],
+)
+def test_what_remains_is_told_in_plain_digits(explained, told):
+    figure = probe.plot.ledger(report(row("a:out", 1.0), findings=(finding("a:out"),), explained=explained))
+    assert told in words(figure)
+    assert not any("e+" in word or "e-" in word for word in words(figure) if "%" in word)
+
+
 def test_a_ledger_of_nothing_says_so():
     told = " ".join(words(probe.plot.ledger(report(row("a:out", 1e-7)))))
     assert "NOISE  there is no finding" in told

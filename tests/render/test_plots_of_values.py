@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 import probe
@@ -307,6 +309,37 @@ def test_a_tap_that_one_side_alone_has_is_an_error_that_says_what_to_do(tmp_path
         with pytest.raises(ProbeError, match="has no counterpart") as refused:
             draw(*files, "layers.0.extra:out")
         assert "mapping table" in refused.value.hint
+
+
+def test_no_word_lies_on_another_or_on_a_map_however_many_tokens_there_are(tmp_path):
+    num_tokens = 1200
+    r = {f"layers.{layer}:out": floats(1, num_tokens, 8) for layer in range(12)}
+    c = {name: values.copy() for name, values in r.items()}
+    for layer in range(12):
+        c[f"layers.{layer}:out"][:, 1100 + layer :] += 1
+    files = both(tmp_path, r, c, np.ones((1, num_tokens)))
+    for figure in (probe.plot.tokens(*files), probe.plot.channels(*files, "layers.3:out")):
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+        boxes = {text: text.get_window_extent(renderer).shrunk(0.9, 0.8) for text in texts}
+        (label,) = (text for text in texts if "rounding" in text.get_text() and "\n" not in text.get_text())
+        maps = [axes.bbox for axes in figure.axes if axes.images]
+        others = [box for text, box in boxes.items() if text is not label] + maps
+        assert not any(boxes[label].overlaps(box) for box in others)
+        assert figure.bbox.containsx(boxes[label].x1)
+
+
+def test_a_gradient_is_said_to_be_one_and_not_to_be_without_counterpart(tmp_path):
+    torch.manual_seed(0)
+    model, paths = torch.nn.Sequential(torch.nn.Linear(4, 4)), (tmp_path / "r.h5", tmp_path / "c.h5")
+    for path in paths:
+        with probe.record(model, path, gradients=True):
+            model(torch.ones(2, 4)).sum().backward()
+    for draw in (probe.plot.channels, probe.plot.histogram):
+        with pytest.raises(ProbeError, match="is a gradient") as refused:
+            draw(*paths, "0:grad.out")
+        assert "--kind depth" in refused.value.hint
 
 
 def test_open_dumps_are_taken_too_and_stay_open(paths):

@@ -11,12 +11,11 @@ from probe.dump import Dump
 from probe.errors import ProbeError
 from probe.render import plots
 from probe.render.page.picture import Picture, inline
+from probe.render.plots.first import attention_of
 from probe.report import Report
 from probe.words import neighbourhood
 
 DEPTH = "Error over depth"
-CORE = ".@attention:"
-"""What the names of taps of attention's own code have behind their module's."""
 
 
 def pictures(report: Report, reference: Path, candidate: Path, table: Path | None = None) -> list[Picture]:
@@ -59,13 +58,6 @@ def _of_values(report: Report) -> dict[str, Callable[..., Figure]]:
 
 def _at(draw: Callable[..., Figure], name: str, step: int) -> Callable[..., Figure]:
     return lambda reference, candidate, **keywords: draw(reference, candidate, name, step=step, **keywords)
-
-
-def attention_of(tap: str, report: Report) -> str:
-    """The module whose own code computes attention, and which `tap` is in; "" where it is in none."""
-    cores = {row.reference.partition(CORE)[0] for row in report.taps if CORE in row.reference}
-    within = [core for core in cores if tap.startswith((f"{core}.", f"{core}:"))]
-    return max(within, key=len, default="")
 
 
 def _drawn(title: str, draw: Callable[[], Figure]) -> Picture:

@@ -87,7 +87,7 @@ def _totals(report: Report) -> list[Entry]:
     if report.explained is None:
         return []
     left = max(1 - report.explained, 0.0)
-    told = "nothing" if left == 0 else f"{100 * left:.2g} %" if left > 1e-5 else "under 0.001 %"
+    told = "nothing" if left == 0 else f"{100 * left:.3g} %" if left > 1e-5 else "under 0.001 %"
     return [
         Entry("all together", "", report.explained, percent(report.explained)),
         Entry("remains", "", left, told, is_left=True),

@@ -45,8 +45,8 @@ def draw_error_scale(figure: Figure, left: float, bottom: float, height: float, 
         axes.axhline(rounding, color=style.PAPER, linewidth=2.2)
         axes.axhline(rounding, color=style.INK, linewidth=1.0)
         axes.annotate(
-            "rounding", (0, rounding), (-3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", va="center", size=style.SMALL, bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.8},
+            "line: rounding", (0.5, 0), (0, -9), xycoords="axes fraction", textcoords="offset points", ha="center",
+            va="top", size=style.SMALL,
         )  # fmt: skip
 
 

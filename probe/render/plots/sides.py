@@ -45,6 +45,11 @@ def sides(files: Opened, step: int, name: str, report: Report | None = None) -> 
     Where the candidate has no padding, padded tokens of the reference are as the candidate's: zero.
     """
     both = files.tap(step, name)
+    if both.reference.is_gradient:
+        raise ProbeError(
+            f"{both.reference.name!r} is a gradient: of those errors are compared, and no picture of values is drawn",
+            hint="'probe plot --kind depth' draws their errors, 'probe diff' names those that part",
+        )
     if both.pair is None:
         raise ProbeError(
             f"{both.reference.name!r} has no counterpart in {files.dumps[1].path}",

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+import probe
 from probe.render.page import pictures
-from probe.render.page.pictures import attention_of
+from probe.render.page.picture import inline
+from probe.render.plots.first import attention_at_fault, attention_of
 from probe.report import Verdict
 from tests.tui import made
 
@@ -73,3 +75,24 @@ def test_attention_is_of_the_module_that_a_tap_is_in(paths):
     assert attention_of(f"{made.ATTENTION}.o_proj:in", known) == made.ATTENTION
     assert attention_of(f"{made.ATTENTION}.@attention:in.mask", known) == made.ATTENTION
     assert attention_of(f"{made.NORM}:out", known) == ""
+
+
+def test_attention_at_fault_is_that_of_the_finding_s_module_or_the_only_one_in_it(paths):
+    known = made.report(*paths)
+    block = replace(known.findings[0], module="model.layers.0")
+    whole = replace(known.findings[0], module="model")
+    norm = replace(known.findings[0], module=made.NORM)
+    assert attention_at_fault(known) == made.ATTENTION
+    assert attention_at_fault(replace(known, findings=(block,))) == made.ATTENTION
+    assert attention_at_fault(replace(known, findings=(whole,))) == ""
+    assert attention_at_fault(replace(known, findings=(norm,))) == ""
+    assert attention_at_fault(replace(known, findings=(), first=None)) == ""
+
+
+def test_pictures_of_one_tap_tell_the_floor_that_the_report_measured(paths):
+    known = made.report(*paths)
+    found = {picture.title: picture.svg for picture in pictures(known, *paths)}
+    for title, draw in ((f"Channels of {TAP}", probe.plot.channels), (f"Values of {TAP}", probe.plot.histogram)):
+        prefix = f"{title.partition(' ')[0].lower()}-"
+        assert found[title] == inline(draw(*paths, TAP, report=known), prefix, title)
+        assert found[title] != inline(draw(*paths, TAP), prefix, title)

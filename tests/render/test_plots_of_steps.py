@@ -13,6 +13,7 @@ from probe.render.page.pictures import DEPTH, pictures
 from probe.render.plots.by_step import PIECE, READ, BySteps, few
 from probe.render.plots.logarithm import logarithm
 from probe.render.plots.step_lines import MOST_LINES, draw_bar, draw_steps, drawn, notes_of
+from probe.render.plots.style import WIDTH, width_of
 from tests.cache_bugs import planted
 from tests.stepwise import record_steps
 from tests.tiny_decoders import ids, tiny
@@ -126,23 +127,29 @@ def test_of_many_steps_some_are_drawn_with_the_one_from_which_errors_stand_out(b
         ["step 1", "step 199"] if begins == 1 else ["prefill", *["step 137"] * (begins == 137), "step 199"]
     )
     assert f"{len(chosen)} of 200 steps have a line" in notes_of(found)
+    assert (f"from step {begins} on" in " ".join(notes_of(found))) == (begins is not None)
     if begins:
         assert {begins - 1, begins} <= set(chosen)
 
 
 def test_what_is_not_drawn_is_told():
     told = notes_of(replace(steps(4, 0), num_unread=7, num_other=2))
-    assert told == ["lines of steps are of sequence 0, and not of 2 more", "7 of 10 taps were not read step by step"]
+    assert told == ["lines of steps are of sequence 0, and not of 2 more; 7 of 10 taps were not read for them"]
+    longest = replace(steps(1000, 500), sequence=100, num_unread=1000, num_other=100)
+    assert all(width_of(line) < WIDTH - 0.2 for line in notes_of(longest))
 
 
 def test_of_large_dumps_taps_are_read_evenly_and_no_more_than_that():
     assert few([1000] * 30, 40) == list(range(30))
     for sizes, num_steps in (([READ // 8] * 100, 2), ([10] * 3000, 500), ([READ * 2, *[READ // 9] * 40], 3)):
-        chosen = few(sizes, num_steps)
+        chosen = few(sizes, num_steps, -1)
         assert 1 <= len(chosen) < len(sizes)
         assert sum(sizes[index] + PIECE * num_steps for index in chosen) <= READ
         assert len(set(np.diff(chosen).tolist())) <= 1
         assert chosen[-1] > len(sizes) / 2
+        around = few(sizes, num_steps, 36)
+        assert {35, 36} <= set(around)
+        assert set(chosen) <= set(around)
 
 
 def test_the_page_has_the_lines_of_steps_too(decoded):

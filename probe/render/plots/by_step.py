@@ -59,12 +59,13 @@ def by_steps(
         line = _line(course, sequence)
         assert line is not None
         with opened(*dumps, table) as files:
-            rows, num_places = _errors(files, known[sequence], sequence, line, course)
+            first = _first(report, course)
+            rows, num_places = _errors(files, known[sequence], sequence, line, course, first)
             floor = gathered(report, files.dumps).size
     if not rows:
         return None
     at, errors = np.array(list(rows), np.intp), np.stack(list(rows.values()), axis=1)
-    begins = _begins(report, course, at, errors, floor)
+    begins = _begins(at, errors, first, floor)
     return BySteps(
         sequence, _names(known[sequence]), at, errors, begins, num_places - len(rows), len(known) - 1
     )  # fmt: skip
@@ -74,10 +75,17 @@ def _line(course: Course, step: int) -> Line | None:
     return next((line for line in course.lines if line.step == step), None)
 
 
+def _first(report: Report, course: Course) -> int:
+    """The place of the first divergence; beyond the last where there is none."""
+    if report.first is None or report.first.tap not in course.names:
+        return len(course.names)
+    return course.names.index(report.first.tap)
+
+
 def _errors(
-    files: Opened, steps: Sequence[Span], sequence: int, line: Line, course: Course
+    files: Opened, steps: Sequence[Span], sequence: int, line: Line, course: Course, first: int
 ) -> tuple[dict[int, Grid], int]:
-    """[S] by place, and how many places there are that have tokens."""
+    """[S] by place, and how many places there are that have tokens. `first`: the place where the two diverge."""
     batch = files.num_sentences(sequence), steps[-1].stop
     starts = [span.start for span in steps]
     kept = kept_tokens(files.dumps[0], sequence)
@@ -89,7 +97,7 @@ def _errors(
             taps[at] = files.tap(sequence, course.names[at])
     found = {}
     places, sizes = list(taps), [both.reference.num_elements for both in taps.values()]
-    for at in (places[index] for index in few(sizes, len(steps))):
+    for at in (places[index] for index in few(sizes, len(steps), int(np.searchsorted(places, first)))):
         try:
             r, c = taps[at].read()
         except NotKept:
@@ -100,12 +108,14 @@ def _errors(
     return found, len(taps)
 
 
-def few(sizes: Sequence[int], num_steps: int) -> list[int]:
-    """Which of taps of so many elements may be read, evenly over the depth."""
+def few(sizes: Sequence[int], num_steps: int, first: int = 0) -> list[int]:
+    """Which of taps of so many elements may be read: evenly over the depth, and those on both sides of where errors
+    begin, before `first` and at it, so that no line rises earlier."""
     costs = [size + PIECE * num_steps for size in sizes]
     small = [index for index, cost in enumerate(costs) if cost <= READ]
     thinner = (small[::apart] for apart in range(1, len(small) + 2))
-    return next(chosen for chosen in thinner if sum(costs[index] for index in chosen) <= READ)
+    evenly = next(chosen for chosen in thinner if sum(costs[index] for index in chosen) <= READ)
+    return sorted({*evenly, *({first - 1, first} & set(small))})
 
 
 def _by_token(shape: tuple[int, ...], batch: tuple[int, int]) -> tuple[tuple[int, ...], int] | None:
@@ -120,11 +130,9 @@ def _by_token(shape: tuple[int, ...], batch: tuple[int, int]) -> tuple[tuple[int
     return (shape, tokens) if shape[tokens] == num_tokens else None
 
 
-def _begins(report: Report, course: Course, at: NDArray[np.intp], errors: Grid, floor: float) -> int | None:
-    """At the first of these places that is not before the first divergence: further on other bugs may be larger."""
-    if report.first is None or report.first.tap not in course.names:
-        return None
-    after = np.flatnonzero(at >= course.names.index(report.first.tap))
+def _begins(at: NDArray[np.intp], errors: Grid, first: int, floor: float) -> int | None:
+    """At the first of these places that is not before `first`: further on other bugs may be larger."""
+    after = np.flatnonzero(at >= first)
     return onset(errors[:, after[:1]], floor) if after.size else None
 
 

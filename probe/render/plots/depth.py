@@ -63,7 +63,7 @@ def depth(
     axis = _axis(found, steps)
     room = ROOM - (BAR if len(found.lines) > FEW else NAMED_BAR if steps else 0.0)
     marked = flags(report, [place_of(finding, found) for finding in report.findings], len(found.names), room)
-    notes = _notes(report, found) + (["; ".join(told)] if steps and (told := notes_of(steps)) else [])
+    notes = _notes(report, found) + (notes_of(steps) if steps else [])
     listed = [] if marked.is_named else _list(report)
     legends = _legends(found, steps)
     below = 0.76 + 0.2 * len(legends) + style.LINE * (len(notes) + len(listed))

@@ -62,19 +62,18 @@ def legend_of(found: BySteps) -> Line2D:
 
 
 def notes_of(found: BySteps) -> list[str]:
-    """What the lines do not show, and where errors begin."""
-    told = []
+    """Where errors begin, and what the lines do not show."""
+    begins, left = [], []
     if found.begins:
-        told.append(
-            f"from {found.names[found.begins]} on, the thick line, errors stand out where the two first diverge"
-        )
+        name = found.names[found.begins]
+        begins.append(f"from {name} on, the thick line, errors stand out where the two first diverge")
     if found.num_other:
-        told.append(f"lines of steps are of sequence {found.sequence}, and not of {found.num_other} more")
+        left.append(f"lines of steps are of sequence {found.sequence}, and not of {found.num_other} more")
     if (count := len(drawn(found))) < len(found.names):
-        told.append(f"{count} of {len(found.names)} steps have a line")
+        left.append(f"{count} of {len(found.names)} steps have a line")
     if found.num_unread:
-        told.append(f"{found.num_unread} of {found.num_unread + len(found.at)} taps were not read step by step")
-    return told
+        left.append(f"{found.num_unread} of {found.num_unread + len(found.at)} taps were not read for them")
+    return [*begins, *(["; ".join(left)] if left else [])]
 
 
 def _shades(count: int) -> list[str]:

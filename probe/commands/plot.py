@@ -135,6 +135,7 @@ def _subject(args: argparse.Namespace, report: "Report | None") -> tuple[tuple[s
     """The tap or module, of kinds that are of one, and the step: what is not given, as at the first divergence."""
     from probe.render.plots.first import attention_at_fault
     from probe.render.progress import say
+    from probe.words import neighbourhood
 
     needed = NEEDED.get(args.kind)
     if needed is None:
@@ -150,7 +151,8 @@ def _subject(args: argparse.Namespace, report: "Report | None") -> tuple[tuple[s
             f"{report.first.module or 'the model itself'}, where the two first diverge, has no attention of its own",
             hint=f"say which: --module; 'probe show {args.reference_dump}' lists what there is",
         )
-    step = report.first.step if args.step is None else args.step
+    around = neighbourhood(report)
+    step = report.taps[around[1]].step if args.step is None and around else args.step or 0
     say(f"note: --{needed} {found}, where the two first diverge", quiet=args.quiet)
     return (found,), step
 

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 import probe as library
+from tests.cache_bugs import planted
 from tests.commands.running import TINY
 from tests.conftest import Demo
 from tests.ports import bert, references
+from tests.stepwise import record_steps
+from tests.tiny_decoders import ids, tiny
 
 BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 DEMO = ("dumps/demo-reference.h5", "dumps/demo-port.h5")
@@ -138,6 +141,19 @@ def test_a_tap_or_module_that_is_not_given_is_that_of_the_first_divergence_and_s
         0,
         "note: --module model.layers.0.self_attn, where the two first diverge\n",
     )
+
+
+def test_of_a_bug_that_begins_in_a_decoded_step_the_whole_sequence_is_drawn(probe):
+    paths = [Path("decoded.h5"), Path("buggy.h5")]
+    for model, path in zip((tiny("llama"), planted(tiny("llama"), "position", layer=1, step=2)), paths, strict=True):
+        record_steps(model, path, ids(10), [6, 1, 1, 1, 1])
+    report = library.diff(*paths, reference=tiny("llama"))
+    assert report.first is not None
+    assert report.first.step == 2
+    Path("decoded.json").write_text(json.dumps(report.to_dict()))
+    for kind in ("channels", "histogram", "attention", "depth"):
+        outcome = probe("plot", *paths, "--report", "decoded.json", "--kind", kind, "-o", f"{kind}.png")
+        assert outcome.code == (1 if kind == "depth" else 0), outcome.err
 
 
 def test_a_report_that_tells_no_subject_is_refused(refused, saved):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -14,6 +15,7 @@ from probe.render.plots.by_step import PIECE, READ, BySteps, few
 from probe.render.plots.logarithm import logarithm
 from probe.render.plots.step_lines import MOST_LINES, draw_bar, draw_steps, drawn, notes_of
 from probe.render.plots.style import WIDTH, width_of
+from probe.report import Place
 from tests.cache_bugs import planted
 from tests.stepwise import record_steps
 from tests.tiny_decoders import ids, tiny
@@ -102,6 +104,22 @@ def test_of_dumps_that_kept_no_values_no_step_is_drawn(tmp_path):
             model(tokens[:, 3:], use_cache=True, past_key_values=cache)
     report = probe.diff(*paths, replay=False)
     assert not lines(probe.plot.depth(report, *paths))
+
+
+def test_of_several_sequences_that_is_drawn_in_which_the_two_first_diverge(tmp_path):
+    model, paths = tiny("llama"), [tmp_path / "r.h5", tmp_path / "c.h5"]
+    for path in paths:
+        with torch.no_grad(), probe.record(model, path):
+            for seed in (0, 1):
+                cache = model(ids(3, seed=seed), use_cache=True).past_key_values
+                model(ids(1, seed=seed), use_cache=True, past_key_values=cache)
+    plain = probe.diff(*paths, replay=False)
+    tap = "model.layers.0.mlp:out"
+    place = Place("model.layers.0.mlp", tap, 0, 0.1, 1e-7, 1e6)
+    for replayed, step, sequence in ((False, 0, 0), (False, 1, 1), (True, 1, 0), (True, 3, 1)):
+        report = replace(plain, first=replace(place, step=step), replayed=replayed)
+        told = words(probe.plot.depth(report, *paths))
+        assert f"lines of steps are of sequence {sequence}, and not of 1 more" in told
 
 
 def steps(count: int, begins: int | None = None) -> BySteps:

@@ -54,8 +54,7 @@ def by_steps(
         known = {number: found for number, found in spans(*side_by_side(*dumps)).items() if _line(course, number)}
         if not known:
             return None
-        wanted = report.first.step if report.first is not None else -1
-        sequence = wanted if wanted in known else min(known)
+        sequence = _chosen(report, known)
         line = _line(course, sequence)
         assert line is not None
         with opened(*dumps, table) as files:
@@ -69,6 +68,15 @@ def by_steps(
     return BySteps(
         sequence, _names(known[sequence]), at, errors, begins, num_places - len(rows), len(known) - 1
     )  # fmt: skip
+
+
+def _chosen(report: Report, known: dict[int, tuple[Span, ...]]) -> int:
+    """The sequence in which the report first diverges, or else the first. What was replayed tells the recorded step."""
+    if report.first is None:
+        return min(known)
+    step = report.first.step
+    holding = [number for number, steps in known.items() if any(span.step == step for span in steps)]
+    return next(iter(holding if report.replayed else {step} & set(known)), min(known))
 
 
 def _line(course: Course, step: int) -> Line | None:

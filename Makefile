@@ -13,8 +13,9 @@ demo: $(INSTALLED)
 	$(BIN)/probe demo
 	@echo "probe is in $(BIN):  . $(BIN)/activate"
 
+# Three processes on two cores: many tests wait for a child, a terminal or a browser.
 test: $(INSTALLED) $(OLD)/.installed programs
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # What tests drive besides Python: a terminal and a browser.
 programs:

@@ -9,6 +9,7 @@ from probe.words import (
     explained,
     hidden,
     is_repeated,
+    mark,
     module_name,
     neighbourhood,
     number,
@@ -59,7 +60,7 @@ def of_place(first: "Place") -> Html:
 
 def _doubts(whole: "Report") -> list[Html]:
     checks = [one for one in whole.trust if one.status != "ok" and not is_repeated(one, whole)]
-    told = [(f"{one.status.upper()}:", one.message) for one in checks]
+    told = [(f"{mark(one)}:", one.message) for one in checks]
     told += [("WEIGHTS:", one.message) for one in whole.weights if one.suspicious]
     shown = [paragraph(strong(label, AMBER), text(message)) for label, message in told[:MOST]]
     return [*shown, *_more(len(told), "doubts: report.trust, report.weights")]

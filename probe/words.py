@@ -16,6 +16,11 @@ HUGE = 1e8
 """From here on a ratio's digits say nothing: of a mask, which has no rounding, it is as good as infinite."""
 
 
+def mark(check: "TrustCheck") -> str:
+    """ok, WARN or FAIL: a doubt is in capitals."""
+    return "ok" if check.status == "ok" else check.status.upper()
+
+
 def verdict_in_words(report: "Report") -> str:
     """What follows the verdict's one word."""
     match report.verdict:

@@ -12,6 +12,7 @@ from probe.report import Report, Status, TapComparison, Verdict
 from probe.words import (
     error_of,
     is_repeated,
+    mark,
     neighbourhood,
     number,
     output_in_words,
@@ -21,7 +22,6 @@ from probe.words import (
 )
 
 STYLES = {Verdict.IDENTICAL: "bold green", Verdict.NOISE: "bold green", Verdict.DIVERGED: "bold white on red"}
-MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
 
 
 def print_report(report: Report) -> None:
@@ -39,7 +39,7 @@ def print_report(report: Report) -> None:
 def _print_verdict(out: Console, report: Report) -> None:
     for check in report.trust:
         if check.status is not Status.OK and not is_repeated(check, report):
-            prose(out, Text(printable(check.message), style="yellow"), f"{MARKS[check.status]}:")
+            prose(out, Text(printable(check.message), style="yellow"), f"{mark(check)}:")
     print_suspicious(out, report.weights)
     prose(out, Text.assemble((f" {report.verdict.upper()} ", STYLES[report.verdict]), " ", verdict_in_words(report)))
     out.print()
@@ -101,4 +101,4 @@ def _print_coverage(out: Console, report: Report) -> None:
 def _print_trust(out: Console, report: Report) -> None:
     for check in report.trust:
         if check.status is Status.OK:
-            prose(out, Text(f"{MARKS[check.status]}: {printable(check.message)}", style="dim"), "trust")
+            prose(out, Text(f"{mark(check)}: {printable(check.message)}", style="dim"), "trust")

@@ -96,7 +96,7 @@ def no_waiting():
 @pytest.mark.parametrize("how", HOWS)
 def test_nothing_that_is_recorded_makes_the_models_thread_wait(tmp_path, device, no_waiting, how):
     if device.type != "cuda":
-        pytest.skip(NO_ACCELERATOR)  # only CUDA says where it is waited for
+        pytest.skip(f"{NO_ACCELERATOR} that says where it is waited for, as CUDA does")
     model = nn.Sequential(*[nn.Linear(300, 300) for _ in range(10)]).to(device)
     x = torch.randn(7, 300, device=device)
     with torch.no_grad(), probe.record(model, tmp_path / "x.h5", functional="none", **HOWS[how]), no_waiting():

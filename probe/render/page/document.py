@@ -21,6 +21,7 @@ from probe.words import (
     explained,
     hidden,
     is_repeated,
+    mark,
     module_name,
     neighbourhood,
     number,
@@ -30,7 +31,6 @@ from probe.words import (
 
 LISTED, LONGEST = 500, 300
 """Names of a list that are on the page, and characters of a setting."""
-MARKS = {Status.OK: "ok", Status.WARN: "WARN", Status.FAIL: "FAIL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def document(
         findings=[_finding(finding, report) for finding in report.findings],
         explained=explained(report),
         around={"rows": [rows[index] for index in around[0]], "at": around[1] - around[0].start} if around else None,
-        checks=[Check(MARKS[one.status], one.status, one.message) for one in report.trust],
+        checks=[Check(mark(one), one.status, one.message) for one in report.trust],
         skipped=[f"{tap}: {reason}" for tap, reason in report.skipped],
         listed=LISTED,
         longest=LONGEST,
@@ -119,7 +119,7 @@ def _doubts(report: Report) -> list[Check]:
     """What is to be read before the verdict is believed."""
     checks = [one for one in report.trust if one.status is not Status.OK and not is_repeated(one, report)]
     weights = [Check("WEIGHTS", Status.WARN, f"{one.kind}: {one.message}") for one in report.weights if one.suspicious]
-    return [*(Check(MARKS[one.status], one.status, one.message) for one in checks), *weights]
+    return [*(Check(mark(one), one.status, one.message) for one in checks), *weights]
 
 
 def _figures(output: OutputComparison | None, num_pairs: int) -> list[Told]:

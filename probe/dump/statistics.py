@@ -13,6 +13,8 @@ from probe.tap import Statistics
 BLOCK_BYTES = 1 << 18
 ROW = 4096
 """Numbers a dot product: so few that OpenBLAS takes no second thread, whose busy waiting would slow the model down."""
+UNDERFLOW = 1e-20
+"""A sum of squares below this has lost some, where float32 made it."""
 _ONES = np.ones(ROW, np.float32)
 
 
@@ -74,7 +76,7 @@ def _sums(numbers: Bits) -> _Sums:
             return _NOTHING._replace(num_nan=num_nan, num_inf=num_inf)
         low, high = float(numbers.min()), float(numbers.max())
     squares = _dot(numbers, numbers)
-    if not math.isfinite(squares) or (squares < 1e-20 and (low or high)):  # float32 over- or underflows
+    if not math.isfinite(squares) or (squares < UNDERFLOW and (low or high)):  # float32 over- or underflows
         numbers = numbers.astype(np.float64)
         squares = _dot(numbers, numbers)
     total = _dot(numbers, _ONES) if numbers.dtype == np.float32 else float(numbers.sum())  # BLAS is faster
@@ -120,7 +122,7 @@ def from_sums(bits: Bits, sums: Bits) -> Statistics | None:
     """
     low, high, total, norm = map(float, sums)
     squares = norm * norm
-    lost = sums.dtype != np.float64 and squares < 1e-20 and (low or high)
+    lost = sums.dtype != np.float64 and squares < UNDERFLOW and (low or high)
     if lost or not all(map(math.isfinite, (low, high, total, norm))):
         return None
     found = _Sums(low, high, total, squares, bits.size)
